@@ -1,0 +1,42 @@
+# Two commands do all the set-up on a fresh machine with Go and make:
+# `make run` serves, `make test` tests everything.
+
+GO      ?= go
+BIN     := bin/artifactstore
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help build run check test bench fuzz lint clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/artifactstore
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/artifactstore
+
+run: build ## Serve 127.0.0.1:8080 from ./artifactstore-data, with no set-up
+	$(BIN) serve
+
+lint: ## gofmt, go vet
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+
+check: lint ## The fast tests: no servers, no long runs (under two minutes)
+	$(GO) test -short ./...
+
+test: lint ## Everything, with the race detector, crash tests and real processes
+	$(GO) test -race -timeout 20m ./...
+
+bench: ## The benchmarks, each figure beside its reference in the same run
+	deploy/dev/bench.sh
+
+FUZZTIME ?= 10s
+fuzz: ## Every fuzz target in turn (FUZZTIME=10s each)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+clean: ## Remove what was built
+	rm -rf bin

@@ -1,0 +1,271 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"artifactstore/backends"
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// Blob is a stored blob opened for reading: an io.ReadSeekCloser that opens
+// nothing before a byte is wanted. When a location fails, before the first byte
+// or in the middle, it goes on from the next one at the same offset; a location
+// whose object is missing or too short is recorded as failed. It ends early
+// only with an error, never with a clean io.EOF.
+//
+// Its methods may be called by one goroutine at a time, except Close.
+type Blob struct {
+	registry.Blob
+
+	store  *Store
+	ctx    context.Context // of the request that reads, until Close
+	cancel context.CancelFunc
+
+	mu   sync.Mutex // guards what follows; Close may come from another goroutine
+	off  int64      // where the next byte is read
+	next int        // locations before this one have failed on us
+	rc   io.ReadCloser
+	left int64 // bytes that rc will still give; < 0: to the end
+	done bool
+}
+
+// Open finds a blob by any of its digests. The context is used by all later
+// reads. A blob that the store does not keep is ErrBlobUnknown; one that has no
+// stored location is ErrBlobUnavailable.
+func (s *Store) Open(ctx context.Context, d digest.Digest) (*Blob, error) {
+	b, err := s.lookUp(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range b.Locations {
+		if l.State == registry.Stored {
+			ctx, cancel := context.WithCancel(ctx)
+			return &Blob{Blob: b, store: s, ctx: ctx, cancel: cancel}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", d, ErrBlobUnavailable)
+}
+
+// lookUp returns a blob that something keeps.
+func (s *Store) lookUp(ctx context.Context, d digest.Digest) (registry.Blob, error) {
+	b, err := s.reg.Blob(ctx, d)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !b.LeasedUntil.After(s.now())) {
+		return registry.Blob{}, fmt.Errorf("%s: %w", d, ErrBlobUnknown)
+	}
+	return b, registryError("look up "+d.String(), err)
+}
+
+// Seek implements io.Seeker. It does no I/O.
+func (b *Blob) Seek(offset int64, whence int) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.off
+	case io.SeekEnd:
+		offset += b.Size
+	}
+	if offset < 0 {
+		return 0, fmt.Errorf("seek blob to %d: before the start", offset)
+	}
+	if offset != b.off {
+		b.closeReader()
+	}
+	b.off = offset
+	return offset, nil
+}
+
+// Read implements io.Reader.
+func (b *Blob) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.off >= b.Size {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		if err := b.open(-1); err != nil {
+			return 0, err
+		}
+		n, err := b.rc.Read(p[:min(int64(len(p)), b.Size-b.off)])
+		b.advance(int64(n))
+		if err != nil && b.off < b.Size && b.left != 0 {
+			b.failed(err)
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// CopyTo writes the next n bytes to w, or those to the end if fewer are left,
+// and returns how many. A location that offers a faster way out than Read (a
+// file to a socket) uses it. An error of w ends the copy; an error of a location
+// goes on with the next.
+func (b *Blob) CopyTo(w io.Writer, n int64) (written int64, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n = min(n, b.Size-b.off)
+	out := &sink{w: w}
+	for written < n {
+		if err := b.open(n - written); err != nil {
+			return written, err
+		}
+		m, err := b.store.copyOut(b.ctx, out, b.rc)
+		b.advance(m)
+		written += m
+		switch {
+		case out.err != nil:
+			return written, out.err
+		case written < n:
+			b.failed(err)
+		}
+	}
+	return written, nil
+}
+
+// Prepare opens a location for the next n bytes (n < 0: to the end) without
+// reading any, so that a caller can learn that there is one before it promises
+// the bytes to somebody.
+func (b *Blob) Prepare(n int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n == 0 || b.off >= b.Size {
+		return nil
+	}
+	return b.open(n)
+}
+
+// Close ends reading. It may be called twice, and while another goroutine reads.
+func (b *Blob) Close() error {
+	b.cancel()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done = true
+	b.closeReader()
+	return nil
+}
+
+// open makes rc a reader at off for at least n bytes (n < 0: to the end),
+// trying the locations in turn.
+func (b *Blob) open(n int64) error {
+	if b.done {
+		return fs.ErrClosed
+	}
+	if b.rc != nil && b.left != 0 {
+		return nil
+	}
+	b.closeReader()
+	var unavailable error
+	for ; b.next < len(b.Locations); b.next++ {
+		l := b.Locations[b.next]
+		if l.State != registry.Stored {
+			continue
+		}
+		rc, err := b.openAt(l, n)
+		if err == nil {
+			b.rc, b.left = rc, n
+			return nil
+		}
+		if b.ctx.Err() != nil {
+			return b.ctx.Err()
+		}
+		if !b.judge(l, err) {
+			unavailable = err
+		}
+	}
+	if unavailable != nil {
+		return fmt.Errorf("%s: %w: %w", b.SHA256, ErrBackendUnavailable, unavailable)
+	}
+	return fmt.Errorf("%s: %w", b.SHA256, ErrBlobUnavailable)
+}
+
+func (b *Blob) openAt(l registry.Location, n int64) (io.ReadCloser, error) {
+	backend := b.store.backend(l.BackendID)
+	if backend == nil {
+		return nil, fmt.Errorf("backend %q is not configured", l.BackendID)
+	}
+	return backend.Open(b.ctx, b.SHA256.Key(), b.off, n)
+}
+
+func (b *Blob) advance(n int64) {
+	b.off += n
+	if b.left > 0 {
+		b.left -= n
+	}
+}
+
+// failed leaves the location that rc reads from, which ended with err before it
+// gave all it should.
+func (b *Blob) failed(err error) {
+	if err == nil || err == io.EOF {
+		err = backends.ErrShort
+	}
+	if b.ctx.Err() == nil {
+		b.judge(b.Locations[b.next], err)
+	}
+	b.closeReader()
+	b.next++
+}
+
+// judge records a location as failed where the error says that its object is
+// missing or too short, and reports whether it did: a backend that cannot be
+// reached proves nothing about the bytes.
+func (b *Blob) judge(l registry.Location, err error) bool {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		b.store.markFailed(b.ctx, b.SHA256, l, registry.Missing)
+	case errors.Is(err, backends.ErrShort):
+		b.store.markFailed(b.ctx, b.SHA256, l, registry.Truncated)
+	default:
+		b.store.log.WarnContext(b.ctx, "read failed; trying another location",
+			"blob", b.SHA256.String(), "backend_id", l.BackendID, "error", err)
+		return false
+	}
+	return true
+}
+
+func (b *Blob) closeReader() {
+	if b.rc != nil {
+		b.rc.Close()
+		b.rc = nil
+	}
+}
+
+// markTimeout bounds how long a reader waits for its finding to be recorded.
+const markTimeout = 10 * time.Second
+
+// markFailed records that a stored location no longer has the blob's bytes. The
+// location is looked at again first: what a push has repaired since the reader
+// saw it has not failed.
+func (s *Store) markFailed(ctx context.Context, blob digest.Digest, seen registry.Location, reason registry.Reason) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
+	defer cancel()
+	log := s.log.With("blob", blob.String(), "backend_id", seen.BackendID, "reason", string(reason))
+	now, err := s.reg.Blob(ctx, blob)
+	for _, l := range now.Locations {
+		if err == nil && l.BackendID == seen.BackendID && l != seen {
+			return
+		}
+	}
+	_, err = s.reg.Append(ctx, event(actorGateway, registry.LocationFailed{Blob: blob, BackendID: seen.BackendID, Reason: reason}))
+	switch {
+	case errors.Is(err, registry.ErrConflict): // another reader found it too
+	case err != nil:
+		log.ErrorContext(ctx, "a location failed and could not be recorded", "error", err)
+	default:
+		log.ErrorContext(ctx, "a location failed")
+	}
+}
+
+// actorGateway is the actor of what the gateway itself finds out.
+const actorGateway = "gateway"

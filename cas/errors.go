@@ -1,0 +1,60 @@
+package cas
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"artifactstore/cas/digest"
+)
+
+// What a caller may branch on.
+var (
+	// ErrBlobUnknown means that the store keeps no such blob: it was never
+	// stored, or nothing needs it any more. It is also fs.ErrNotExist.
+	ErrBlobUnknown = fmt.Errorf("blob unknown: %w", fs.ErrNotExist)
+	// ErrBlobUnavailable means that the blob is known but no location has its
+	// bytes any more. Pushing it again heals it.
+	ErrBlobUnavailable = errors.New("blob unavailable: every location failed")
+	// ErrClassUnknown means that a retention class is not configured.
+	ErrClassUnknown = errors.New("retention class unknown")
+	// ErrNotComputed means that a digest came behind the bytes in an algorithm
+	// that was not announced before them, and so cannot be checked.
+	ErrNotComputed = errors.New("digest not announced before the bytes")
+	// ErrFull means that the backend or the registry has no room.
+	ErrFull = errors.New("storage is full")
+	// ErrBackendUnavailable means that a backend does not answer for now.
+	ErrBackendUnavailable = errors.New("backend unavailable")
+	// ErrRegistryUnavailable means that the registry does not answer for now.
+	ErrRegistryUnavailable = errors.New("registry unavailable")
+)
+
+// DigestMismatchError says that the bytes are not those that were announced.
+type DigestMismatchError struct {
+	Want, Got digest.Digest // of one algorithm
+}
+
+// Error names both digests.
+func (e *DigestMismatchError) Error() string {
+	return fmt.Sprintf("the bytes received have digest %s, not %s", e.Got, e.Want)
+}
+
+// SizeMismatchError says that a stream was shorter or longer than announced.
+type SizeMismatchError struct {
+	Want, Got int64 // bytes; Got is what was read when that was clear
+}
+
+// Error names both sizes.
+func (e *SizeMismatchError) Error() string {
+	return fmt.Sprintf("received %d bytes, not the %d announced", e.Got, e.Want)
+}
+
+// SourceError says that the stream being stored could not be read: the fault is
+// its sender's, not the store's.
+type SourceError struct{ Err error }
+
+// Error gives the words of the stream.
+func (e *SourceError) Error() string { return "read upload: " + e.Err.Error() }
+
+// Unwrap returns the error of the stream.
+func (e *SourceError) Unwrap() error { return e.Err }

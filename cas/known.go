@@ -1,0 +1,31 @@
+package cas
+
+import "artifactstore/registry"
+
+// What the gateway says about the store is said in the registry's words; these
+// names save it from reaching past the engine.
+type (
+	// Record is an event in the log.
+	Record = registry.Record
+	// Totals are counts kept by the registry.
+	Totals = registry.Totals
+	// LocationTotal is what locations are counted by.
+	LocationTotal = registry.LocationTotal
+)
+
+// Forever is the end of a lease without end.
+var Forever = registry.Forever
+
+// States are the states of a location.
+var States = []registry.State{registry.Stored, registry.Failed}
+
+// LocationsOn returns how many locations a backend has in each state.
+func LocationsOn(t Totals, backendID string) (stored, failed int64) {
+	on := func(s registry.State) int64 {
+		return t.Locations[LocationTotal{BackendID: backendID, State: s}]
+	}
+	return on(registry.Stored), on(registry.Failed)
+}
+
+// EncodeRecord returns the canonical CBOR of a record.
+func EncodeRecord(r Record) ([]byte, error) { return registry.Encode(r) }

@@ -1,0 +1,90 @@
+package cas
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Policy says where bytes go and how long they stay, by producer and retention
+// class.
+type Policy struct {
+	Default string // id of the backend that takes what no rule matches
+	Rules   []Rule // the first match wins
+	// Classes are the retention classes and how long each keeps; a negative
+	// duration is for ever.
+	Classes      map[string]time.Duration
+	DefaultClass string
+}
+
+// Rule sends a retention class and the producers that match a glob to a backend.
+// An empty field matches everything. The glob is one of [path.Match].
+type Rule struct {
+	RetentionClass string
+	Producer       string
+	BackendID      string
+}
+
+func (r Rule) matches(class, producer string) bool {
+	if r.RetentionClass != "" && r.RetentionClass != class {
+		return false
+	}
+	if r.Producer == "" {
+		return true
+	}
+	ok, _ := path.Match(r.Producer, producer)
+	return ok
+}
+
+// Route returns the id of the backend for a class and a producer, and the index
+// of the rule that says so, -1 for the default.
+func (p *Policy) Route(class, producer string) (backendID string, rule int) {
+	for i, r := range p.Rules {
+		if r.matches(class, producer) {
+			return r.BackendID, i
+		}
+	}
+	return p.Default, -1
+}
+
+// class returns the class to use where one was asked for, or the default where
+// none was, and the end of a lease of that class.
+func (p *Policy) class(asked string, now time.Time) (class string, until time.Time, err error) {
+	if asked == "" {
+		asked = p.DefaultClass
+	}
+	keep, ok := p.Classes[asked]
+	if !ok {
+		known := strings.Join(slices.Sorted(maps.Keys(p.Classes)), ", ")
+		return "", time.Time{}, fmt.Errorf("%w: %q: want one of %s", ErrClassUnknown, asked, known)
+	}
+	if keep < 0 {
+		return asked, Forever, nil
+	}
+	return asked, now.Add(keep).UTC().Truncate(time.Microsecond), nil
+}
+
+// check refuses a policy that names what is not configured.
+func (p *Policy) check(list []Backend) error {
+	known := func(id string) bool {
+		return slices.ContainsFunc(list, func(b Backend) bool { return b.ID == id })
+	}
+	if !known(p.Default) {
+		return fmt.Errorf("routing default: no backend %q", p.Default)
+	}
+	for i, r := range p.Rules {
+		if !known(r.BackendID) {
+			return fmt.Errorf("routing rule %d: no backend %q", i+1, r.BackendID)
+		}
+		if _, err := path.Match(r.Producer, ""); err != nil {
+			return fmt.Errorf("routing rule %d: producer %q: %w", i+1, r.Producer, err)
+		}
+	}
+	if _, ok := p.Classes[p.DefaultClass]; !ok {
+		return fmt.Errorf("default class: %w: %q", ErrClassUnknown, p.DefaultClass)
+	}
+	return nil
+}

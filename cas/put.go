@@ -1,0 +1,205 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"artifactstore/backends"
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// PutOptions say who puts what, and what is known of it beforehand.
+type PutOptions struct {
+	Principal      string // who asks; holds the lease
+	Producer       string // routes the blob
+	RetentionClass string // routes the blob and sets the lease; "" is the default class
+	Size           int64  // bytes announced, or -1
+
+	// Want are digests the bytes must have. Nothing is stored where one differs.
+	Want []digest.Digest
+	// WantLater, where not nil, is asked once after the last byte for more of
+	// them: digests that travel behind the bytes, in a trailer.
+	WantLater func() ([]digest.Digest, error)
+	// Also are algorithms WantLater may need that Want does not name: SHA-256
+	// and BLAKE3 are always computed, SHA-512 only where it is asked for.
+	Also []digest.Algorithm
+}
+
+// Stored is the answer to a put.
+type Stored struct {
+	digest.Identity
+	SHA512      digest.Digest // zero unless it was asked for now or before
+	BackendID   string
+	Existed     bool // a stored location was there, so the bytes were not written again
+	LeasedUntil time.Time
+}
+
+// Put stores a stream: it reads r to the end, and when it returns nil the bytes
+// are durable on the backend that the policy names and the events are durable
+// in the log. On an error nothing was stored and nothing is left behind. The
+// bytes are hashed as they pass and never read again; they wait in memory only,
+// within the store's bound.
+//
+// Many puts of one content at once all succeed and make one object.
+//
+// Errors: *SourceError where r failed, *DigestMismatchError, *SizeMismatchError,
+// ErrClassUnknown, ErrFull, ErrBackendUnavailable, ErrRegistryUnavailable.
+func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (Stored, error) {
+	class, until, err := s.policy.class(o.RetentionClass, s.now())
+	if err != nil {
+		return Stored{}, err
+	}
+	o.RetentionClass = class
+	id, _ := s.policy.Route(class, o.Producer)
+	p := &put{Store: s, PutOptions: o, backendID: id, until: until, hash: hasher(o)}
+	return p.run(ctx, r)
+}
+
+// hasher returns one that computes every algorithm the put can ask for.
+func hasher(o PutOptions) *digest.Hasher {
+	algorithms := slices.Clip(o.Also)
+	for _, d := range o.Want {
+		algorithms = append(algorithms, d.Algorithm())
+	}
+	return digest.NewHasher(algorithms...)
+}
+
+// put is one Put under way.
+type put struct {
+	*Store
+	PutOptions
+	backendID string
+	until     time.Time // the end of the lease
+	hash      *digest.Hasher
+}
+
+// run reads a first buffer. What ends within it is hashed before the backend is
+// touched at all, so that content the store has is not written, staged or
+// removed again; anything longer streams.
+func (p *put) run(ctx context.Context, r io.Reader) (Stored, error) {
+	first, err := p.buffers.take(ctx)
+	if err != nil {
+		return Stored{}, &SourceError{err}
+	}
+	n, err := fill(r, first[:])
+	switch {
+	case err == io.EOF:
+		defer p.buffers.giveBack(first)
+		p.hash.Write(first[:n])
+		return p.short(ctx, first[:n])
+	case err != nil:
+		p.buffers.giveBack(first)
+		return Stored{}, err
+	}
+	return p.long(ctx, r, first)
+}
+
+// short stores what fits a buffer.
+func (p *put) short(ctx context.Context, content []byte) (Stored, error) {
+	if err := p.verify(); err != nil {
+		return Stored{}, err
+	}
+	return p.settle(ctx, func(ctx context.Context, key string) error {
+		up, err := p.backend(p.backendID).Begin(ctx, backends.Hint{Key: key, Size: int64(len(content))})
+		if err != nil {
+			return err
+		}
+		defer up.Abort(ctx)
+		if _, err := up.Write(content); err != nil {
+			return err
+		}
+		return up.Commit(ctx, key)
+	})
+}
+
+// long streams what does not. Where the digest was announced and the routed
+// backend has the blob, the stream is only hashed.
+func (p *put) long(ctx context.Context, r io.Reader, first *[bufferBytes]byte) (Stored, error) {
+	has, err := p.alreadyStored(ctx)
+	if err != nil {
+		p.buffers.giveBack(first)
+		return Stored{}, err
+	}
+	if has {
+		if err := p.stream(ctx, r, first, io.Discard); err != nil {
+			return Stored{}, err
+		}
+		return p.finish(ctx, func(context.Context, string) error {
+			return fmt.Errorf("%w: the stored copy went away during the upload: send it again", backends.ErrUnavailable)
+		})
+	}
+	up, err := p.backend(p.backendID).Begin(ctx, backends.Hint{Key: p.announcedKey(), Size: p.Size})
+	if err != nil {
+		p.buffers.giveBack(first)
+		return Stored{}, backendError("begin upload", p.backendID, err)
+	}
+	defer up.Abort(context.WithoutCancel(ctx))
+	if err := p.stream(ctx, r, first, up); err != nil {
+		return Stored{}, err
+	}
+	return p.finish(ctx, up.Commit)
+}
+
+func (p *put) finish(ctx context.Context, commit func(context.Context, string) error) (Stored, error) {
+	if err := p.verify(); err != nil {
+		return Stored{}, err
+	}
+	return p.settle(ctx, commit)
+}
+
+// announcedKey returns the key of the blob where its primary digest was
+// announced, "" otherwise.
+func (p *put) announcedKey() string {
+	for _, d := range p.Want {
+		if d.Algorithm() == digest.SHA256 {
+			return d.Key()
+		}
+	}
+	return ""
+}
+
+// alreadyStored reports whether the routed backend holds the announced blob.
+func (p *put) alreadyStored(ctx context.Context) (bool, error) {
+	for _, d := range p.Want {
+		b, err := p.reg.Blob(ctx, d)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, registryError("look up "+d.String(), err)
+		}
+		return stateOn(b, p.backendID) == registry.Stored, nil
+	}
+	return false, nil
+}
+
+// verify compares what was received with what was announced.
+func (p *put) verify() error {
+	if got := p.hash.Size(); p.Size >= 0 && got != p.Size {
+		return &SizeMismatchError{Want: p.Size, Got: got}
+	}
+	want := p.Want
+	if p.WantLater != nil {
+		later, err := p.WantLater()
+		if err != nil {
+			return err
+		}
+		want = append(slices.Clip(want), later...)
+	}
+	for _, d := range want {
+		got, ok := p.hash.Sum(d.Algorithm())
+		if !ok {
+			return fmt.Errorf("%w: %s", ErrNotComputed, d.Algorithm())
+		}
+		if got != d {
+			return &DigestMismatchError{Want: d, Got: got}
+		}
+	}
+	return nil
+}

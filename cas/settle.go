@@ -1,0 +1,98 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// settleTries bounds how often a put looks again after a conflict. Each
+// conflict means that another request changed the same blob in between, and
+// every such change but a failure brings the blob nearer to what this one wants.
+const settleTries = 16
+
+// settle makes the received content a stored, leased blob. It looks at what the
+// registry has, commits the bytes unless a stored location is there, and
+// appends what is then new. The registry refuses events that no longer fit what
+// it has, and settle looks again. The bytes are committed once, whatever the
+// number of looks.
+//
+// From here on the client has sent all it can: its going away no longer stops
+// the effects, so that bytes and events stay together.
+func (p *put) settle(ctx context.Context, commit func(ctx context.Context, key string) error) (Stored, error) {
+	ctx = context.WithoutCancel(ctx)
+	id := p.hash.Identity()
+	committed := false
+	for range settleTries {
+		b, err := p.lookUp(ctx, id)
+		if err != nil {
+			return Stored{}, err
+		}
+		existed := stateOn(b, p.backendID) == registry.Stored
+		if !existed && !committed {
+			if err := commit(ctx, id.SHA256.Key()); err != nil {
+				return Stored{}, backendError("store "+id.SHA256.String(), p.backendID, err)
+			}
+			committed = true
+		}
+		_, err = p.reg.Append(ctx, p.events(id, b)...)
+		if err == nil {
+			return p.stored(id, b, existed), nil
+		}
+		if !errors.Is(err, registry.ErrConflict) {
+			return Stored{}, registryError("record "+id.SHA256.String(), err)
+		}
+	}
+	return Stored{}, fmt.Errorf("record %s: %w: it keeps changing", id.SHA256, ErrRegistryUnavailable)
+}
+
+// lookUp returns the blob with a digest, a zero one where there is none.
+func (p *put) lookUp(ctx context.Context, id digest.Identity) (registry.Blob, error) {
+	b, err := p.reg.Blob(ctx, id.SHA256)
+	if errors.Is(err, fs.ErrNotExist) {
+		return registry.Blob{}, nil
+	}
+	return b, registryError("look up "+id.SHA256.String(), err)
+}
+
+// events returns what has to be said so that blob b, as the registry has it,
+// becomes one that is stored on the put's backend and leased.
+func (p *put) events(id digest.Identity, b registry.Blob) []registry.Event {
+	events := make([]registry.Event, 0, 3)
+	say := func(d registry.Data) { events = append(events, event(p.Principal, d)) }
+
+	sha512, _ := p.hash.Sum(digest.SHA512)
+	if b.SHA256.IsZero() || (b.SHA512.IsZero() && !sha512.IsZero()) {
+		say(registry.BlobStored{SHA256: id.SHA256, BLAKE3: id.BLAKE3, SHA512: sha512, Size: id.Size})
+	}
+	switch stateOn(b, p.backendID) {
+	case "":
+		say(registry.LocationRecorded{Blob: id.SHA256, BackendID: p.backendID})
+	case registry.Failed:
+		say(registry.LocationRepaired{Blob: id.SHA256, BackendID: p.backendID, Source: "push"})
+	}
+	say(registry.BlobLeased{Blob: id.SHA256, Producer: p.Producer, RetentionClass: p.RetentionClass, Until: p.until})
+	return events
+}
+
+func (p *put) stored(id digest.Identity, b registry.Blob, existed bool) Stored {
+	sha512, ok := p.hash.Sum(digest.SHA512)
+	if !ok {
+		sha512 = b.SHA512
+	}
+	return Stored{Identity: id, SHA512: sha512, BackendID: p.backendID, Existed: existed, LeasedUntil: p.until}
+}
+
+// stateOn returns the state of a blob's location on a backend, "" without one.
+func stateOn(b registry.Blob, backendID string) registry.State {
+	for _, l := range b.Locations {
+		if l.BackendID == backendID {
+			return l.State
+		}
+	}
+	return ""
+}

@@ -1,0 +1,96 @@
+// Package gateway is HTTP and nothing else: it routes requests to the faces
+// (package plain, package ops), and gives every one of them a request id, a
+// principal, deadlines that roll with its progress, a line in the access log and
+// its place in the metrics. A face's handler returns an error; it is answered
+// here, in one place.
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"artifactstore/cas"
+	"artifactstore/gateway/ops"
+	"artifactstore/gateway/plain"
+	"artifactstore/gateway/problem"
+)
+
+// Options are what a gateway is made of.
+type Options struct {
+	Store       *cas.Store
+	Metrics     *ops.Metrics
+	UploadBytes int64 // the largest blob taken, 0 for no limit
+	Pace        Pace
+	// Log receives what went wrong; nil is slog.Default().
+	Log *slog.Logger
+	// Access receives one line a request; nil is Log.
+	Access *slog.Logger
+	// Draining is closed when the gateway is about to stop: it is no longer
+	// ready, and streams that would never end do.
+	Draining <-chan struct{}
+}
+
+// gateway holds what the handlers share.
+type gateway struct {
+	metrics *ops.Metrics
+	pace    Pace
+	log     *slog.Logger
+	access  *slog.Logger
+}
+
+// handler serves one path. An error it returns is answered for it.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// New returns the handler of all paths.
+func New(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Access == nil {
+		o.Access = o.Log
+	}
+	if o.Metrics == nil {
+		o.Metrics = ops.NewMetrics()
+	}
+	g := &gateway{metrics: o.Metrics, pace: o.Pace, log: o.Log, access: o.Access}
+	face := &plain.Face{Store: o.Store, UploadBytes: o.UploadBytes}
+	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now()}
+
+	// A path is taken as it was sent: cleaning it, or following the router's
+	// redirects, would give one resource several spellings.
+	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	for route, h := range map[string]handler{
+		"/v1/blobs":          face.Blobs,
+		"/v1/blobs/{digest}": face.Blob,
+		"/v1/events":         op.Events,
+		"/livez":             op.Live,
+		"/readyz":            op.Ready,
+		"/health":            op.Health,
+		"/metrics":           o.Metrics.Serve,
+	} {
+		r.Handle(route, g.serve(route, h))
+	}
+	r.NotFoundHandler = g.serve("unmatched", notFound)
+	return r
+}
+
+func notFound(_ http.ResponseWriter, r *http.Request) error {
+	return problem.New(http.StatusNotFound, "path_unknown", "nothing is served at %.200q", r.URL.EscapedPath())
+}
+
+// setPathValues gives a handler the variables of its route by the request's own
+// means, decoded once.
+func setPathValues(r *http.Request) error {
+	for name, raw := range mux.Vars(r) {
+		v, err := url.PathUnescape(raw)
+		if err != nil {
+			return problem.New(http.StatusBadRequest, "path_invalid", "the path is not well formed: %v", err)
+		}
+		r.SetPathValue(name, v)
+	}
+	return nil
+}

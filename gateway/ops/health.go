@@ -1,0 +1,94 @@
+package ops
+
+import (
+	"context"
+	"sync"
+
+	"artifactstore/cas"
+)
+
+// The states of health.
+const (
+	ok       = "ok"
+	degraded = "degraded" // something is wrong, and requests are served
+	failing  = "failing"  // requests cannot be served
+)
+
+// health is the document of /health.
+type health struct {
+	Status   string          `json:"status"`
+	Registry registryHealth  `json:"registry"`
+	Backends []backendHealth `json:"backends"`
+}
+
+type registryHealth struct {
+	Status   string `json:"status"`
+	Position uint64 `json:"position"`
+	Error    string `json:"error,omitempty"`
+}
+
+type backendHealth struct {
+	ID               string        `json:"id"`
+	Status           string        `json:"status"`
+	Locations        locationState `json:"locations"`
+	LastVerification *struct{}     `json:"last_verification"` // null until verification exists
+	Error            string        `json:"error,omitempty"`
+}
+
+type locationState struct {
+	Stored int64 `json:"stored"`
+	Failed int64 `json:"failed"`
+}
+
+// health looks at the registry and at all backends at once. Without a registry,
+// or without the backend that takes what no rule routes, the gateway is failing;
+// a failed location, or any other backend away, makes it degraded.
+func (o *Ops) health(ctx context.Context) health {
+	list := o.Store.Backends()
+	h := health{Status: ok, Registry: registryHealth{Status: ok}, Backends: make([]backendHealth, len(list))}
+	errs := make([]error, len(list))
+	var wg sync.WaitGroup
+	for i, b := range list {
+		wg.Go(func() { errs[i] = probe(ctx, b.Health) })
+	}
+	err := probe(ctx, o.Store.RegistryHealth)
+	totals, terr := o.Store.Totals(ctx)
+	wg.Wait()
+
+	if err == nil {
+		err = terr
+	}
+	h.Registry.Position = totals.Position
+	if err != nil {
+		h.Registry.Status, h.Registry.Error = failing, err.Error()
+		h.worsen(failing)
+	}
+	for i, b := range list {
+		var n locationState
+		n.Stored, n.Failed = cas.LocationsOn(totals, b.ID)
+		h.Backends[i] = backendState(b.ID, errs[i], n)
+		if h.Backends[i].Status == failing && b.ID == o.Store.DefaultBackend() {
+			h.worsen(failing)
+		} else if h.Backends[i].Status != ok {
+			h.worsen(degraded)
+		}
+	}
+	return h
+}
+
+func backendState(id string, err error, n locationState) backendHealth {
+	h := backendHealth{ID: id, Status: ok, Locations: n}
+	switch {
+	case err != nil:
+		h.Status, h.Error = failing, err.Error()
+	case n.Failed > 0:
+		h.Status = degraded
+	}
+	return h
+}
+
+func (h *health) worsen(to string) {
+	if h.Status != failing {
+		h.Status = to
+	}
+}

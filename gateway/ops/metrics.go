@@ -1,0 +1,163 @@
+package ops
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"artifactstore/cas"
+)
+
+// Metrics are what /metrics shows. No label takes a value that a client chose:
+// routes are those of the router, methods those of HTTP, backends those of the
+// configuration.
+type Metrics struct {
+	registry *prometheus.Registry
+	handler  http.Handler
+
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	received  prometheus.Counter
+	sent      prometheus.Counter
+	panics    prometheus.Counter
+
+	operations *prometheus.CounterVec
+	operation  *prometheus.HistogramVec
+}
+
+const namespace = "artifactstore"
+
+// Seconds from a cached answer to a large transfer.
+var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120, 600}
+
+// NewMetrics returns metrics that count nothing yet.
+func NewMetrics() *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	}
+	histograms := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	m := &Metrics{
+		registry:   prometheus.NewRegistry(),
+		requests:   counters("http_requests_total", "Requests answered.", "route", "method", "code"),
+		durations:  histograms("http_request_duration_seconds", "Time from a request's header to the end of its answer.", "route", "method"),
+		received:   counter("http_received_bytes_total", "Bytes of request bodies received."),
+		sent:       counter("http_sent_bytes_total", "Bytes of answer bodies sent."),
+		panics:     counter("http_panics_total", "Requests that met a fault of the program."),
+		operations: counters("backend_operations_total", "Operations on backends.", "backend", "operation", "outcome"),
+		operation:  histograms("backend_operation_duration_seconds", "Time of an operation on a backend.", "backend", "operation"),
+	}
+	m.registry.MustRegister(m.requests, m.durations, m.received, m.sent, m.panics, m.operations, m.operation,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return m
+}
+
+// Watch adds what a store knows to the metrics.
+func (m *Metrics) Watch(s *cas.Store) { m.registry.MustRegister(&storeCollector{s}) }
+
+// Serve serves /metrics.
+func (m *Metrics) Serve(w http.ResponseWriter, r *http.Request) error {
+	if err := onlyGet(r); err != nil {
+		return err
+	}
+	m.handler.ServeHTTP(w, r)
+	return nil
+}
+
+// Panicked counts a fault of the program.
+func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Route returns a function that counts the requests of one route.
+func (m *Metrics) Route(route string) func(method string, status int, took time.Duration, received, sent int64) {
+	return func(method string, status int, took time.Duration, received, sent int64) {
+		method = known(method)
+		m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
+		m.durations.WithLabelValues(route, method).Observe(took.Seconds())
+		m.received.Add(float64(received))
+		m.sent.Add(float64(sent))
+	}
+}
+
+// known bounds the methods: a client may invent any number of them.
+func known(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// Backend counts an operation on a backend; it has the form that
+// backends.Observe calls.
+func (m *Metrics) Backend(backend, operation, outcome string, took time.Duration) {
+	m.operations.WithLabelValues(backend, operation, outcome).Inc()
+	m.operation.WithLabelValues(backend, operation).Observe(took.Seconds())
+}
+
+// storeCollector reads a store when it is asked, so that what is shown is what
+// is there.
+type storeCollector struct{ store *cas.Store }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+var (
+	descUp        = describe("backend_up", "Whether a backend can be read and written (1) or not (0).", "backend")
+	descLocations = describe("locations", "Locations of blobs by backend and state.", "backend", "state")
+	descBlobs     = describe("blobs", "Blobs in the store.")
+	descBytes     = describe("blob_bytes", "Bytes of all blobs, each counted once.")
+	descUploads   = describe("uploads_open", "Upload sessions that are open.")
+	descPosition  = describe("event_position", "Position of the last event in the log.")
+	descBuffered  = describe("buffered_bytes", "Memory that transfers hold at the moment.")
+)
+
+// Describe implements prometheus.Collector.
+func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descLocations, descBlobs, descBytes, descUploads, descPosition, descBuffered} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx := context.Background()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(descBuffered, float64(c.store.BufferedBytes()))
+	for _, b := range c.store.Backends() {
+		up := 1.0
+		if probe(ctx, b.Health) != nil {
+			up = 0
+		}
+		gauge(descUp, up, b.ID)
+	}
+	var totals cas.Totals
+	err := probe(ctx, func(ctx context.Context) (err error) {
+		totals, err = c.store.Totals(ctx)
+		return err
+	})
+	if err != nil {
+		return // what is not known is not shown
+	}
+	gauge(descBlobs, float64(totals.Blobs))
+	gauge(descBytes, float64(totals.BlobBytes))
+	gauge(descUploads, float64(totals.Uploads))
+	gauge(descPosition, float64(totals.Position))
+	for _, b := range c.store.Backends() {
+		for _, state := range cas.States {
+			gauge(descLocations, float64(totals.Locations[cas.LocationTotal{BackendID: b.ID, State: state}]), b.ID, string(state))
+		}
+	}
+}

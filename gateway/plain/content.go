@@ -1,0 +1,96 @@
+package plain
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"artifactstore/cas"
+	"artifactstore/gateway/problem"
+)
+
+// contentWriter stands between http.ServeContent and the connection. It opens
+// the blob just before a success is promised, so that a missing object is an
+// error answer and not a torn body; it gives refusals the form of the plain
+// face; and it lets a blob copy itself, which for a file means sendfile.
+type contentWriter struct {
+	http.ResponseWriter
+	blob    *cas.Blob
+	head    bool             // a HEAD request: nothing will be read
+	refused *problem.Problem // what a 416 stands for
+
+	wrote bool
+	err   error // why the body is not what ServeContent wanted to send
+}
+
+// errAnswered stops ServeContent after an answer of our own.
+var errAnswered = errors.New("answered already")
+
+// WriteHeader implements http.ResponseWriter.
+func (c *contentWriter) WriteHeader(status int) {
+	if c.wrote {
+		return
+	}
+	c.wrote = true
+	var p *problem.Problem
+	switch status {
+	case http.StatusOK, http.StatusPartialContent:
+		if c.err = c.prepare(); c.err == nil {
+			c.ResponseWriter.WriteHeader(status)
+		}
+		return
+	case http.StatusPreconditionFailed:
+		p = problem.New(status, "precondition_failed", "the blob is not the one that the request's conditions name")
+	case http.StatusRequestedRangeNotSatisfiable:
+		if p = c.refused; p == nil {
+			p = problem.New(status, "range_invalid", "no byte of the range is within the blob")
+		}
+		c.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(c.blob.Size, 10))
+	default: // 304
+		c.ResponseWriter.WriteHeader(status)
+		return
+	}
+	c.err = errAnswered
+	p.Write(c.ResponseWriter)
+}
+
+// prepare opens the blob where its bytes will be wanted. Of several ranges,
+// each opens for itself; the first shows whether there is anything to open.
+func (c *contentWriter) prepare() error {
+	if c.head {
+		return nil
+	}
+	n := int64(-1)
+	if c.Header().Get("Content-Range") != "" || c.Header().Get("Content-Type") == contentType {
+		n, _ = strconv.ParseInt(c.Header().Get("Content-Length"), 10, 64)
+	}
+	return c.blob.Prepare(n)
+}
+
+// Write implements http.ResponseWriter.
+func (c *contentWriter) Write(p []byte) (int, error) {
+	if c.WriteHeader(http.StatusOK); c.err != nil {
+		return 0, c.err
+	}
+	return c.ResponseWriter.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (c *contentWriter) ReadFrom(r io.Reader) (int64, error) {
+	if c.WriteHeader(http.StatusOK); c.err != nil {
+		return 0, c.err
+	}
+	if l, ok := r.(*io.LimitedReader); ok && l.R == io.Reader(c.blob) {
+		n, err := c.blob.CopyTo(c.ResponseWriter, l.N)
+		l.N -= n
+		c.err = err
+		return n, err
+	}
+	n, err := io.Copy(c.ResponseWriter, r)
+	c.err = err
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (c *contentWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"artifactstore/gateway/auth"
+	"artifactstore/gateway/plain"
+	"artifactstore/gateway/problem"
+)
+
+// serve wraps a route's handler in what every request gets.
+func (g *gateway) serve(route string, h handler) http.Handler {
+	observe := g.metrics.Route(route)
+	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
+		x := &exchange{start: time.Now(), w: newResponse(hw, g.pace)}
+		x.id = requestID(r.Header.Get("X-Request-Id"))
+		x.body = newBody(r.Body, x.w.control, g.pace)
+		x.w.Header().Set("X-Request-Id", x.id)
+		x.r = r.WithContext(auth.With(r.Context(), auth.Anonymous))
+		x.r.Body = x.body
+
+		abort := g.run(x, h)
+		x.w.finish()
+		took := time.Since(x.start)
+		observe(r.Method, x.w.status, took, x.body.n, x.w.n)
+		g.logAccess(route, x, took)
+		if abort {
+			panic(http.ErrAbortHandler) // the connection ends, so that the client can tell
+		}
+	})
+}
+
+// exchange is one request and what becomes of it.
+type exchange struct {
+	id    string
+	start time.Time
+	r     *http.Request
+	w     *response
+	body  *body
+	err   error
+}
+
+// run calls the handler and answers its error. It reports whether the answer is
+// broken: an error, or a panic, after it had begun.
+func (g *gateway) run(x *exchange, h handler) (abort bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.metrics.Panicked()
+			g.log.Error("panic", "request_id", x.id, "path", x.r.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			x.err = errors.New("panic")
+			abort = g.answer(x)
+		}
+	}()
+	if x.err = setPathValues(x.r); x.err == nil {
+		x.err = h(x.w, x.r)
+	}
+	return g.answer(x)
+}
+
+// answer writes the answer of x.err where there is one and still can be.
+func (g *gateway) answer(x *exchange) (abort bool) {
+	switch {
+	case x.err == nil:
+		return false
+	case x.w.status != 0:
+		return true
+	}
+	p := plain.Problem(x.err)
+	if p == nil {
+		if errors.Is(x.err, context.Canceled) && x.r.Context().Err() != nil {
+			x.w.status = statusClientClosed
+			return true
+		}
+		g.log.Error("request failed", "request_id", x.id, "method", x.r.Method, "path", x.r.URL.Path, "error", x.err)
+		p = problem.New(http.StatusInternalServerError, "internal", "the gateway failed; its log has the reason under request id %s", x.id)
+	}
+	p.Write(x.w)
+	return false
+}
+
+// statusClientClosed stands in logs and metrics for an answer that nobody waited
+// for.
+const statusClientClosed = 499
+
+// requestID returns a client's own id where it is short and plain, so that one
+// id follows a request through several servers, or a new one.
+func requestID(given string) string {
+	if given != "" && len(given) <= 64 && plainID(given) {
+		return given
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func plainID(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (g *gateway) logAccess(route string, x *exchange, took time.Duration) {
+	if !g.access.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", x.id),
+		slog.String("principal", auth.From(x.r.Context()).Name),
+		slog.String("remote", x.r.RemoteAddr),
+		slog.String("method", x.r.Method),
+		slog.String("route", route),
+		slog.String("path", x.r.URL.EscapedPath()),
+		slog.Int("status", x.w.status),
+		slog.Int64("received", x.body.n),
+		slog.Int64("sent", x.w.n),
+		slog.Duration("took", took),
+	)
+	if x.err != nil {
+		attrs = append(attrs, slog.String("error", x.err.Error()))
+	}
+	g.access.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
+}
