@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,28 +27,97 @@ const (
 // usageError is a mistake in how a command was called.
 type usageError struct{ error }
 
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "artifactstore:", err)
-		var usage usageError
-		if errors.As(err, &usage) {
-			os.Exit(exitUsage)
-		}
-		os.Exit(exitFailed)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run executes a command line and returns its exit status.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	cmd := root()
+	cmd.SetArgs(args)
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return 0
 	}
+	fmt.Fprintln(errOut, "artifactstore:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(errOut, "See 'artifactstore --help', or '--help' after a command.")
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// flags are those every command has.
+type flags struct {
+	config string
+	server string
+	json   bool
 }
 
 // root returns the command with all its verbs.
 func root() *cobra.Command {
+	var f flags
 	cmd := &cobra.Command{
-		Use:           "artifactstore",
-		Short:         "Store build artifacts by their content",
+		Use:   "artifactstore",
+		Short: "Store build artifacts by their content",
+		Long: `artifactstore keeps build artifacts by what they are: every blob has the name of
+its own digest, is hashed as it arrives, written once, and can be proven to be
+what was uploaded. "serve" runs the gateway; the other commands speak to one, or
+look after its registry.`,
+		Example: `  artifactstore serve
+  artifactstore put dist/app.tar.gz
+  artifactstore get sha256:… -o app.tar.gz
+  artifactstore events --follow`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.PersistentFlags().StringVar(&f.config, "config", os.Getenv("ARTIFACTSTORE_CONFIG"), "configuration `FILE` (YAML); without one the built-in defaults hold")
+	cmd.PersistentFlags().StringVar(&f.server, "server", serverFromEnv(), "`URL` of the gateway to speak to")
+	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, for programs")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand())
+	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f), eventsCommand(&f),
+		registryCommand(&f), configCommand(&f), versionCommand(&f))
 	return cmd
+}
+
+func serverFromEnv() string {
+	if s := os.Getenv("ARTIFACTSTORE_SERVER"); s != "" {
+		return s
+	}
+	return "http://127.0.0.1:8080"
+}
+
+// group returns a command that only holds others.
+func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// exactly demands n arguments.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%s takes %d argument(s), not %d: usage: %s", cmd.CommandPath(), n, len(args), cmd.UseLine())
+		}
+		return nil
+	}
 }

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+func (m *mistakes) checkRouting(c *Config) {
+	var ids []string
+	for _, b := range c.Backends {
+		ids = append(ids, b.ID)
+	}
+	m.oneOf("routing.default", c.Routing.Default, "backend", ids)
+	for i, r := range c.Routing.Rules {
+		at := index("routing.rules", i)
+		m.oneOf(at+".backend", r.Backend, "backend", ids)
+		if r.RetentionClass == "" && r.Producer == "" {
+			m.add(at, "has neither retention_class nor producer; what every rule lets through goes to routing.default")
+		}
+		if r.RetentionClass != "" {
+			m.oneOf(at+".retention_class", r.RetentionClass, "class", classes(c))
+		}
+		if _, err := path.Match(r.Producer, ""); err != nil {
+			m.add(at+".producer", `%s is not a glob: a "[" is not closed, or a "\" is last`, quote(r.Producer))
+		} else if strings.Contains(r.Producer, "/") {
+			m.add(at+".producer", `%s matches no producer: none has a "/" in its name`, quote(r.Producer))
+		}
+	}
+}
+
+func (m *mistakes) checkRetention(c *Config) {
+	const grace, idle = "retention.upload_grace", "limits.idle"
+	r := &c.Retention
+	m.oneOf("retention.default", r.Default, "class", classes(c))
+	for _, name := range classes(c) {
+		at := join("retention.classes", name)
+		if !isName(name) {
+			m.add(at, `the name is not one; want 1 to 64 letters, digits, "_" and "-", a letter or a digit first`)
+		}
+		if r.Classes[name].Length() == 0 {
+			m.add(at, "is nothing; want a time, such as 90d, or forever")
+		}
+	}
+	if r.UploadGrace.Length() <= c.Limits.Idle.Length() && !m.blamed[idle] {
+		m.add(m.upper(grace, idle),
+			"upload_grace (%s) is not longer than limits.idle (%s): an upload that is still alive would count as abandoned", r.UploadGrace, c.Limits.Idle)
+	}
+}
+
+// oneOf refuses a name that is none of those wanted.
+func (m *mistakes) oneOf(at, name, what string, wanted []string) {
+	if !slices.Contains(wanted, name) || name == "" {
+		m.add(at, "there is no %s %s; want one of %s", what, quote(name), strings.Join(wanted, ", "))
+	}
+}
+
+func classes(c *Config) []string {
+	return slices.Sorted(maps.Keys(c.Retention.Classes))
+}

@@ -1,0 +1,83 @@
+// Package config reads, checks and shows the configuration of artifactstore.
+//
+// A configuration has three layers, each replacing what the one below says of
+// a key: [Default], the YAML file, and environment variables named by the key's
+// path in capitals (limits.idle is ARTIFACTSTORE_LIMITS_IDLE, the root of the
+// first backend ARTIFACTSTORE_BACKENDS_0_ROOT). A list or a set of classes in
+// the file replaces the default one whole; a variable changes an element that
+// is there and never adds one.
+//
+// A Config from [Load] is whole and means something: no reader has to check it
+// again. Nothing is opened here, no backend and no registry; only
+// [Registry.Address] reads the one secret it is asked for.
+package config
+
+// Config is a whole configuration. The order of the fields is the order in
+// which [Config.YAML] shows the keys.
+type Config struct {
+	Listen    string    `yaml:"listen"` // host:port; port 0 is any free one
+	Registry  Registry  `yaml:"registry"`
+	Backends  []Backend `yaml:"backends"`
+	Routing   Routing   `yaml:"routing"`
+	Retention Retention `yaml:"retention"`
+	Limits    Limits    `yaml:"limits"`
+	Auth      Auth      `yaml:"auth"`
+}
+
+// Registry says where the registry is: exactly one of the two is not empty.
+type Registry struct {
+	URL    string `yaml:"url"`     // sqlite:PATH
+	URLRef string `yaml:"url_ref"` // where the URL is kept: env:NAME or file:/path
+}
+
+// Backend is one place for bytes.
+type Backend struct {
+	ID   string      `yaml:"id"` // unique
+	Type BackendType `yaml:"type"`
+	// Root is a directory. A relative one is relative to the directory in which
+	// the program was started, not to the file's.
+	Root string `yaml:"root"`
+	// KeyPrefix is put before every key: segments divided by "/"; may be empty.
+	KeyPrefix string `yaml:"key_prefix"`
+}
+
+// Routing says which backend takes which bytes.
+type Routing struct {
+	Default string `yaml:"default"` // id of the backend for what no rule matches
+	Rules   []Rule `yaml:"rules"`   // the first match wins
+}
+
+// Rule sends what matches all its conditions to a backend. An empty condition
+// matches everything; one of the two is not empty.
+type Rule struct {
+	RetentionClass string `yaml:"retention_class"` // a class by name
+	// Producer is a glob of [path.Match] over a producer's name. Its "*" does
+	// not cross "/", which no producer's name contains.
+	Producer string `yaml:"producer"`
+	Backend  string `yaml:"backend"` // id
+}
+
+// Retention says how long content is kept.
+type Retention struct {
+	Default string              `yaml:"default"` // the class where none is asked for
+	Classes map[string]Lifetime `yaml:"classes"`
+	// UploadGrace is how long an upload may rest before it counts as abandoned.
+	// It is longer than Limits.Idle.
+	UploadGrace Duration `yaml:"upload_grace"`
+}
+
+// Limits bounds what a client may take.
+type Limits struct {
+	UploadBytes      int64    `yaml:"upload_bytes"`       // largest upload; 0 is no limit
+	ManifestBytes    int64    `yaml:"manifest_bytes"`     // largest manifest; at most BufferedBytes
+	BufferedBytes    int64    `yaml:"buffered_bytes"`     // held in memory by all transfers together; at least 8 MiB
+	MinimumRateBytes int64    `yaml:"minimum_rate_bytes"` // slowest transfer, bytes a second; 0 is no limit
+	Idle             Duration `yaml:"idle"`               // longest silence of a client in a transfer
+}
+
+// Auth says who may do what.
+type Auth struct {
+	// Mode is empty where it was not written, which means none and is refused
+	// with an address that other machines can reach.
+	Mode AuthMode `yaml:"mode"`
+}
