@@ -24,6 +24,8 @@ type Record struct {
 type Data interface {
 	Type() string    // such as "v1.storage.blob_stored"
 	Subject() string // what it is about: the primary digest of the blob
+
+	validate() error // wraps ErrRecord; see Validate
 }
 
 // The event types, as they stand in the log.

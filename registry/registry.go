@@ -41,8 +41,10 @@ type Log interface {
 	// when it returns an error neither the log nor a view has changed, except
 	// that after ErrUnavailable the outcome of a lost commit may be unknown.
 	// last is the position of the last event. Positions start at 1 and have no
-	// gap, over all processes. An event that does not fit the views is
-	// ErrConflict. The registry gives each event its position and its time;
+	// gap, over all processes. An event that does not fit the views, or an
+	// earlier one of the same call, is ErrConflict; one that does not pass
+	// Validate is ErrRecord. Without events Append returns Last and appends
+	// nothing. The registry gives each event its position and its time;
 	// times never go backwards along the log. Concurrent appends are committed
 	// in groups; one that is refused does not disturb the others. Cancelling
 	// ctx gives up waiting: the events may still be appended.
