@@ -40,7 +40,8 @@ const (
 
 // BlobStored says that a blob exists, with its identity. A second one for the
 // same blob is refused, unless it adds the SHA-512 that the first did not have
-// and agrees in everything else.
+// and agrees in everything else. A BLAKE3 or SHA-512 that is already a digest of
+// another blob is refused.
 type BlobStored struct {
 	SHA256 digest.Digest `json:"sha256" cbor:"sha256"`
 	BLAKE3 digest.Digest `json:"blake3" cbor:"blake3"`
@@ -56,7 +57,7 @@ type LocationRecorded struct {
 }
 
 // LocationFailed says that a stored location no longer has the blob's bytes.
-// The location must be stored.
+// The location must be stored. Leases are left as they are.
 type LocationFailed struct {
 	Blob      digest.Digest `json:"blob" cbor:"blob"`
 	BackendID string        `json:"backend_id" cbor:"backend_id"`
@@ -72,8 +73,9 @@ type LocationRepaired struct {
 }
 
 // BlobLeased promises the actor that the blob is kept until a time. The blob
-// must have a stored location. An actor has one lease on a blob: the promise
-// that ends later holds.
+// must have a stored location. An actor has one lease on a blob: the promise that
+// ends later holds, with its producer and class; one that ends at the same time
+// or earlier is recorded and changes nothing.
 type BlobLeased struct {
 	Blob           digest.Digest `json:"blob" cbor:"blob"`
 	Producer       string        `json:"producer" cbor:"producer"`

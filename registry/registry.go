@@ -72,10 +72,13 @@ type Views interface {
 	Blob(ctx context.Context, d digest.Digest) (Blob, error)
 
 	// Blobs yields all blobs whose SHA-256 sorts after the given digest (the
-	// zero digest: from the start) in ascending order of SHA-256.
+	// zero digest: from the start) in ascending order of SHA-256. A caller that
+	// stops and goes on after the last blob it saw misses none and sees none
+	// twice.
 	Blobs(ctx context.Context, after digest.Digest) iter.Seq2[Blob, error]
 
-	// Failed yields failed locations of a backend in order of SHA-256, at most limit.
+	// Failed returns the blobs with a failed location on a backend in ascending
+	// order of SHA-256, at most limit of them.
 	Failed(ctx context.Context, backend string, limit int) ([]digest.Digest, error)
 
 	// Totals returns counts that are kept, not counted: it is cheap at any size.
@@ -87,14 +90,15 @@ type Views interface {
 
 // Uploads keeps upload sessions.
 type Uploads interface {
-	// CreateUpload adds a session with Version 1; a taken ID is ErrConflict.
+	// CreateUpload adds a session with Version 1, whatever u.Version is; a taken
+	// ID is ErrConflict. Times are kept to the microsecond.
 	CreateUpload(ctx context.Context, u Upload) error
 	// Upload returns a session; an unknown one is fs.ErrNotExist.
 	Upload(ctx context.Context, id string) (Upload, error)
-	// SaveUpload replaces the session's state if its stored version is
-	// u.Version, and increments the version; the saved session is returned. An
-	// unknown id is fs.ErrNotExist, another version ErrConflict; then nothing
-	// has changed.
+	// SaveUpload replaces the session's backend, offset, states and expiry if its
+	// stored version is u.Version, and increments the version; the saved session
+	// is returned. An unknown id is fs.ErrNotExist, another version ErrConflict;
+	// then nothing has changed. Of concurrent saves of one version one succeeds.
 	SaveUpload(ctx context.Context, u Upload) (Upload, error)
 	// DeleteUpload removes a session if its stored version is version, with
 	// the same errors as SaveUpload.
@@ -148,7 +152,7 @@ var Forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 type Blob struct {
 	digest.Identity
 	SHA512      digest.Digest // zero unless a client pushed it so
-	StoredAt    time.Time     // of its blob_stored event
+	StoredAt    time.Time     // of its first blob_stored event
 	LeasedUntil time.Time     // the latest end of its leases; zero without a lease
 	Locations   []Location    // in the order in which they were first recorded
 }
@@ -186,8 +190,8 @@ type Totals struct {
 	Position  uint64 // last position of the log
 	Blobs     int64
 	BlobBytes int64
-	Uploads   int64 // open sessions
-	Locations map[LocationTotal]int64
+	Uploads   int64                   // open sessions
+	Locations map[LocationTotal]int64 // what is not in it is 0
 }
 
 // LocationTotal is what locations are counted by.

@@ -1,0 +1,241 @@
+package registry
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"artifactstore/cas/digest"
+)
+
+// Model is the meaning of each event, without a database: what the views hold
+// after a log is what a Model holds after the same events. Tests use it as the
+// oracle; nothing uses it at run time, so it counts and sorts anew for every
+// answer instead of keeping anything twice. The zero Model is an empty log. It
+// is not safe for concurrent use.
+type Model struct {
+	position uint64
+	rows     map[digest.Digest]row           // by primary digest
+	primary  map[digest.Digest]digest.Digest // from every digest of a blob
+}
+
+// row is a blob with its leases by actor. A row in a model is never changed in
+// place: a clone of the model shares it.
+type row struct {
+	blob   Blob // without LeasedUntil
+	leases map[string]time.Time
+}
+
+// Apply applies events that the log gave a time: all of them, or with an error
+// none. An event that is malformed is ErrRecord, one that does not fit what came
+// before is ErrConflict.
+func (m *Model) Apply(at time.Time, events ...Event) error {
+	for _, e := range events {
+		if err := Validate(e); err != nil {
+			return err
+		}
+	}
+	next := m.clone()
+	for _, e := range events {
+		if err := next.apply(at, e); err != nil {
+			return err
+		}
+	}
+	*m = next
+	return nil
+}
+
+func (m *Model) clone() Model {
+	next := Model{m.position, maps.Clone(m.rows), maps.Clone(m.primary)}
+	if next.rows == nil {
+		next.rows, next.primary = map[digest.Digest]row{}, map[digest.Digest]digest.Digest{}
+	}
+	return next
+}
+
+func (m *Model) apply(at time.Time, e Event) error {
+	m.position++
+	switch d := e.Data.(type) {
+	case BlobStored:
+		return m.blobStored(at, d)
+	case LocationRecorded:
+		return m.locationRecorded(at, d)
+	case LocationFailed:
+		return m.locationFailed(d)
+	case LocationRepaired:
+		return m.locationRepaired(at, d)
+	case BlobLeased:
+		return m.blobLeased(e.Actor, d)
+	case BlobReleased:
+		return m.blobReleased(e.Actor, d)
+	}
+	return fmt.Errorf("%w: the model does not know %T", ErrRecord, e.Data)
+}
+
+func (m *Model) blobStored(at time.Time, d BlobStored) error {
+	was, known := m.rows[d.SHA256]
+	if known && !addsSHA512(was.blob, d) {
+		return conflict(d, "the blob exists")
+	}
+	for _, other := range []digest.Digest{d.BLAKE3, d.SHA512} {
+		if p, taken := m.primary[other]; taken && p != d.SHA256 {
+			return conflict(d, "%s is a digest of %s", other, p)
+		}
+	}
+	if !known {
+		was.blob = Blob{Identity: digest.Identity{SHA256: d.SHA256, BLAKE3: d.BLAKE3, Size: d.Size}, StoredAt: at}
+	}
+	was.blob.SHA512 = d.SHA512
+	m.rows[d.SHA256] = was
+	for _, of := range []digest.Digest{d.SHA256, d.BLAKE3, d.SHA512} {
+		if !of.IsZero() {
+			m.primary[of] = d.SHA256
+		}
+	}
+	return nil
+}
+
+func addsSHA512(b Blob, d BlobStored) bool {
+	return b.SHA512.IsZero() && !d.SHA512.IsZero() && b.BLAKE3 == d.BLAKE3 && b.Size == d.Size
+}
+
+func (m *Model) locationRecorded(at time.Time, d LocationRecorded) error {
+	r, ok := m.rows[d.Blob]
+	if !ok {
+		return conflict(d, "no such blob")
+	}
+	if slices.ContainsFunc(r.blob.Locations, on(d.BackendID)) {
+		return conflict(d, "the location exists")
+	}
+	r.blob.Locations = append(slices.Clone(r.blob.Locations),
+		Location{BackendID: d.BackendID, State: Stored, RecordedAt: at})
+	m.rows[d.Blob] = r
+	return nil
+}
+
+func (m *Model) locationFailed(d LocationFailed) error {
+	return m.change(d, d.Blob, d.BackendID, Stored, func(l *Location) {
+		l.State, l.Reason = Failed, d.Reason
+	})
+}
+
+func (m *Model) locationRepaired(at time.Time, d LocationRepaired) error {
+	return m.change(d, d.Blob, d.BackendID, Failed, func(l *Location) {
+		*l = Location{BackendID: l.BackendID, State: Stored, RecordedAt: at}
+	})
+}
+
+// change changes a location that must be in a state.
+func (m *Model) change(d Data, blob digest.Digest, backendID string, from State, to func(*Location)) error {
+	r, ok := m.rows[blob]
+	if !ok {
+		return conflict(d, "no such blob")
+	}
+	i := slices.IndexFunc(r.blob.Locations, on(backendID))
+	if i < 0 || r.blob.Locations[i].State != from {
+		return conflict(d, "no %s location on %s", from, backendID)
+	}
+	r.blob.Locations = slices.Clone(r.blob.Locations)
+	to(&r.blob.Locations[i])
+	m.rows[blob] = r
+	return nil
+}
+
+func (m *Model) blobLeased(actor string, d BlobLeased) error {
+	r, ok := m.rows[d.Blob]
+	if !ok || !slices.ContainsFunc(r.blob.Locations, func(l Location) bool { return l.State == Stored }) {
+		return conflict(d, "no stored location")
+	}
+	if until, leased := r.leases[actor]; leased && !until.Before(d.Until) {
+		return nil
+	}
+	leases := map[string]time.Time{actor: d.Until}
+	for other, until := range r.leases {
+		if other != actor {
+			leases[other] = until
+		}
+	}
+	r.leases = leases
+	m.rows[d.Blob] = r
+	return nil
+}
+
+func (m *Model) blobReleased(actor string, d BlobReleased) error {
+	r, ok := m.rows[d.Blob]
+	if !ok {
+		return conflict(d, "no such blob")
+	}
+	r.leases = maps.Clone(r.leases)
+	delete(r.leases, actor)
+	m.rows[d.Blob] = r
+	return nil
+}
+
+func on(backendID string) func(Location) bool {
+	return func(l Location) bool { return l.BackendID == backendID }
+}
+
+func conflict(d Data, why string, args ...any) error {
+	return fmt.Errorf("%w: %s %s: %s", ErrConflict, d.Type(), d.Subject(), fmt.Sprintf(why, args...))
+}
+
+// Blob answers as [Views] does.
+func (m *Model) Blob(d digest.Digest) (Blob, error) {
+	p, ok := m.primary[d]
+	if !ok {
+		return Blob{}, fmt.Errorf("blob %s: %w", d, fs.ErrNotExist)
+	}
+	return m.rows[p].answer(), nil
+}
+
+// answer returns the blob, shared with nobody.
+func (r row) answer() Blob {
+	b := r.blob
+	b.Locations = slices.Clone(b.Locations)
+	for _, until := range r.leases {
+		if until.After(b.LeasedUntil) {
+			b.LeasedUntil = until
+		}
+	}
+	return b
+}
+
+// Blobs answers as [Views] does.
+func (m *Model) Blobs(after digest.Digest) []Blob {
+	var blobs []Blob
+	for p, r := range m.rows {
+		if after.IsZero() || p.Hex() > after.Hex() {
+			blobs = append(blobs, r.answer())
+		}
+	}
+	slices.SortFunc(blobs, func(a, b Blob) int { return strings.Compare(a.SHA256.Hex(), b.SHA256.Hex()) })
+	return blobs
+}
+
+// Failed answers as [Views] does.
+func (m *Model) Failed(backendID string, limit int) []digest.Digest {
+	var failed []digest.Digest
+	for _, b := range m.Blobs(digest.Digest{}) {
+		for _, l := range b.Locations {
+			if l.BackendID == backendID && l.State == Failed && len(failed) < limit {
+				failed = append(failed, b.SHA256)
+			}
+		}
+	}
+	return failed
+}
+
+// Totals answers as [Views] does, by counting. A model has no upload sessions.
+func (m *Model) Totals() Totals {
+	t := Totals{Position: m.position, Blobs: int64(len(m.rows)), Locations: map[LocationTotal]int64{}}
+	for _, r := range m.rows {
+		t.BlobBytes += r.blob.Size
+		for _, l := range r.blob.Locations {
+			t.Locations[LocationTotal{BackendID: l.BackendID, State: l.State}]++
+		}
+	}
+	return t
+}
