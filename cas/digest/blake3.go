@@ -11,8 +11,8 @@ import (
 // chunks as the widest vectors have lanes.
 const groupSize = guts.MaxSIMD * guts.ChunkSize // 16 KiB
 
-// maxHeight is the number of bits in the number of groups of the longest
-// stream, whose size is an int64.
+// maxHeight is the number of bits in the number of groups of a stream whose size
+// is an int64.
 const maxHeight = 63 - 14
 
 // cvSize is the number of bytes of a chaining value.

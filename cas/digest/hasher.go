@@ -52,13 +52,21 @@ func (h *Hasher) Reset() {
 // Write adds p to the stream. It never fails.
 func (h *Hasher) Write(p []byte) (int, error) {
 	h.size += int64(len(p))
-	h.sha256.Write(p)
-	h.blake3.write(p)
-	if h.sha512 != nil {
-		h.sha512.Write(p)
+	for rest := p; len(rest) > 0; {
+		piece := rest[:min(len(rest), pieceSize)]
+		rest = rest[len(piece):]
+		h.sha256.Write(piece)
+		h.blake3.write(piece)
+		if h.sha512 != nil {
+			h.sha512.Write(piece)
+		}
 	}
 	return len(p), nil
 }
+
+// pieceSize is how much of a write each hash reads in turn: few enough bytes that
+// the second hash finds them in the cache, and whole groups.
+const pieceSize = 2 * groupSize
 
 // Size returns the number of bytes written, over all processes.
 func (h *Hasher) Size() int64 { return h.size }

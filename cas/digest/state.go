@@ -15,7 +15,7 @@ import (
 //
 //	1         version: 1
 //	1         1 where SHA-512 is computed, otherwise 0
-//	8         size of the stream in bytes, big-endian, at most 2^63-1
+//	8         size of the stream in bytes, big-endian, at most 2^62-1
 //	108       SHA-256, as the standard library writes it
 //	204       SHA-512, likewise, where it is computed
 //	32 each   BLAKE3: chaining values of complete subtrees, lowest first
@@ -28,6 +28,10 @@ const (
 	headerSize   = 1 + 1 + 8
 	sha256State  = 108
 	sha512State  = 204
+
+	// maxSize is the largest size a state is believed: four exbibytes. A hasher
+	// restored there can still be written to without its counters overflowing.
+	maxSize = 1<<62 - 1
 )
 
 // ErrState is wrapped by every error of [Hasher.UnmarshalBinary].
@@ -93,11 +97,11 @@ func parseHeader(b []byte) (size int64, with512 bool, rest []byte, err error) {
 	if b[1] > 1 {
 		return 0, false, nil, fmt.Errorf("%w: algorithms %d", ErrState, b[1])
 	}
-	size = int64(binary.BigEndian.Uint64(b[2:]))
-	if size < 0 {
-		return 0, false, nil, fmt.Errorf("%w: size %d", ErrState, size)
+	n := binary.BigEndian.Uint64(b[2:])
+	if n > maxSize {
+		return 0, false, nil, fmt.Errorf("%w: size %d", ErrState, n)
 	}
-	return size, b[1] == 1, b[headerSize:], nil
+	return int64(n), b[1] == 1, b[headerSize:], nil
 }
 
 // appendHash appends the state of a hash of the standard library, all of which
