@@ -1,18 +1,12 @@
 package config
 
-import (
-	"path/filepath"
-	"slices"
-	"strings"
-)
-
 // minBuffered is the least that buffered_bytes may be: one transfer's buffers.
 const minBuffered = 8 << 20
 
 // check reports what the keys, each well formed, do not mean.
 func (m *mistakes) check(c *Config) {
 	m.checkRegistry(&c.Registry)
-	m.checkBackends(c.Backends)
+	m.checkBackends(c)
 	m.checkRouting(c)
 	m.checkRetention(c)
 	m.checkLimits(&c.Limits)
@@ -34,72 +28,11 @@ func (m *mistakes) checkRegistry(r *Registry) {
 			return
 		}
 	}
-	if r.URLRef != "" {
-		if err := checkReference(r.URLRef); err != nil {
-			m.add(ref, "%v", err)
+	if r.URLRef == "" && !m.blamed[ref] {
+		if err := checkRegistryURL(r.URL); err != nil {
+			m.add(url, "%v", err)
 		}
-	} else if err := checkRegistryURL(r.URL); err != nil {
-		m.add(url, "%v", err)
 	}
-}
-
-func (m *mistakes) checkBackends(list []Backend) {
-	if len(list) == 0 {
-		m.add("backends", "is empty; want one backend at least")
-	}
-	ids, directories := map[string]string{}, map[string]string{}
-	for i, b := range list {
-		path := index("backends", i)
-		m.checkID(b.ID, path, ids)
-		if err := b.Type.supported(); err != nil {
-			m.add(path+".type", "%v", err)
-			continue
-		}
-		if !isKeyPrefix(b.KeyPrefix) {
-			m.add(path+".key_prefix", `%s is not a prefix; want names of letters, digits, ".", "_" and "-", divided by "/", none beginning with "."`, quote(b.KeyPrefix))
-		}
-		m.checkRoot(b, path, directories)
-	}
-}
-
-func (m *mistakes) checkID(id, path string, ids map[string]string) {
-	switch other, taken := ids[id]; {
-	case id == "":
-		m.add(path+".id", "is missing; want a name")
-	case !isName(id):
-		m.add(path+".id", `%s is not a name; want 1 to 64 letters, digits, "_" and "-", a letter or a digit first`, quote(id))
-	case taken:
-		m.add(path+".id", "%s is the id of %s too; want another", quote(id), other)
-	default:
-		ids[id] = path
-	}
-}
-
-// checkRoot refuses two backends that would write the same files.
-func (m *mistakes) checkRoot(b Backend, path string, directories map[string]string) {
-	if b.Root == "" {
-		m.add(path+".root", "is missing; want a directory")
-		return
-	}
-	directory := filepath.Join(b.Root, filepath.FromSlash(b.KeyPrefix))
-	if absolute, err := filepath.Abs(directory); err == nil {
-		directory = absolute
-	}
-	if other, taken := directories[directory]; taken {
-		m.add(path+".root", "with its key_prefix, %s is where %s keeps its files; want another directory or key_prefix", quote(b.Root), other)
-		return
-	}
-	directories[directory] = path
-}
-
-// isKeyPrefix says whether every segment is of letters, digits, ".", "_" and
-// "-" and does not begin with a dot. The empty prefix has no segment.
-func isKeyPrefix(prefix string) bool {
-	return prefix == "" || !slices.ContainsFunc(strings.Split(prefix, "/"), func(segment string) bool {
-		return segment == "" || segment[0] == '.' || strings.ContainsFunc(segment, func(r rune) bool {
-			return !isAlphanumeric(r) && !strings.ContainsRune("._-", r)
-		})
-	})
 }
 
 func (m *mistakes) checkLimits(l *Limits) {
@@ -119,6 +52,12 @@ func (m *mistakes) checkLimits(l *Limits) {
 func (m *mistakes) atLeast(path string, n, least int64) {
 	if n < least {
 		m.add(path, "%d is too little; want %d or more", n, least)
+	}
+}
+
+func (m *mistakes) within(path string, n, least, most int64) {
+	if n < least || n > most {
+		m.add(path, "%d is out of bounds; want %d to %d", n, least, most)
 	}
 }
 

@@ -8,14 +8,10 @@ import (
 )
 
 func (m *mistakes) checkRouting(c *Config) {
-	var ids []string
-	for _, b := range c.Backends {
-		ids = append(ids, b.ID)
-	}
-	m.oneOf("routing.default", c.Routing.Default, "backend", ids)
+	m.checkRoute("routing.default", c.Routing.Default, c.Backends)
 	for i, r := range c.Routing.Rules {
 		at := index("routing.rules", i)
-		m.oneOf(at+".backend", r.Backend, "backend", ids)
+		m.checkRoute(at+".backend", r.Backend, c.Backends)
 		if r.RetentionClass == "" && r.Producer == "" {
 			m.add(at, "has neither retention_class nor producer; what every rule lets through goes to routing.default")
 		}
@@ -27,6 +23,25 @@ func (m *mistakes) checkRouting(c *Config) {
 		} else if strings.Contains(r.Producer, "/") {
 			m.add(at+".producer", `%s matches no producer: none has a "/" in its name`, quote(r.Producer))
 		}
+	}
+}
+
+// checkRoute refuses a route to no backend, unless a backend whose id is wrong
+// may be the one that is meant.
+func (m *mistakes) checkRoute(at, id string, list []Backend) {
+	var ids []string
+	for i, b := range list {
+		if m.blamed[index("backends", i)+".id"] {
+			return
+		}
+		ids = append(ids, b.ID)
+	}
+	switch {
+	case len(list) == 0:
+	case m.rank(at) == 0 && !slices.Contains(ids, id):
+		m.add("backends", "%s is not written, and which of %s it is cannot be told", at, strings.Join(ids, ", "))
+	default:
+		m.oneOf(at, id, "backend", ids)
 	}
 }
 

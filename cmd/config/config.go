@@ -9,7 +9,7 @@
 //
 // A Config from [Load] is whole and means something: no reader has to check it
 // again. Nothing is opened here, no backend and no registry; only
-// [Registry.Address] reads the one secret it is asked for.
+// [Reference.Read] and [Registry.Address] read the one secret they are asked for.
 package config
 
 // Config is a whole configuration. The order of the fields is the order in
@@ -24,26 +24,9 @@ type Config struct {
 	Auth      Auth      `yaml:"auth"`
 }
 
-// Registry says where the registry is: exactly one of the two is not empty.
-type Registry struct {
-	URL    string `yaml:"url"`     // sqlite:PATH
-	URLRef string `yaml:"url_ref"` // where the URL is kept: env:NAME or file:/path
-}
-
-// Backend is one place for bytes.
-type Backend struct {
-	ID   string      `yaml:"id"` // unique
-	Type BackendType `yaml:"type"`
-	// Root is a directory. A relative one is relative to the directory in which
-	// the program was started, not to the file's.
-	Root string `yaml:"root"`
-	// KeyPrefix is put before every key: segments divided by "/"; may be empty.
-	KeyPrefix string `yaml:"key_prefix"`
-}
-
 // Routing says which backend takes which bytes.
 type Routing struct {
-	Default string `yaml:"default"` // id of the backend for what no rule matches
+	Default string `yaml:"default"` // id of the backend for what no rule matches; the only backend, if there is one
 	Rules   []Rule `yaml:"rules"`   // the first match wins
 }
 

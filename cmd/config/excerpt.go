@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -9,13 +10,18 @@ import (
 // maxExcerpt is the longest line, in bytes, that is worth showing.
 const maxExcerpt = 160
 
-// excerpt shows a line of the file with a caret under a column.
+// sensitive matches a line on which a secret may stand: in its place, where a
+// reference is wanted, or under a name that somebody guessed.
+var sensitive = regexp.MustCompile(`(?i)secret|passw|token|credential|access_?key|_ref\b|://`)
+
+// excerpt shows a line of the file with a caret under a column, unless it could
+// show a secret.
 func (m *mistakes) excerpt(at place) string {
 	if at.line < 1 || at.line > len(m.lines) || at.column < 1 {
 		return ""
 	}
 	line := m.lines[at.line-1]
-	if len(line) > maxExcerpt || strings.ContainsFunc(line, unprintable) {
+	if m.secret[at.line] || sensitive.MatchString(line) || len(line) > maxExcerpt || strings.ContainsFunc(line, unprintable) {
 		return ""
 	}
 	// Tabs stay tabs, so that the caret stands under its column.

@@ -70,7 +70,7 @@ func walk(v reflect.Value, path string, yield func(leaf) bool) bool {
 }
 
 func isScalar(t reflect.Type) bool {
-	return t.Kind() == reflect.String || t.Kind() == reflect.Int64 ||
+	return t.Kind() == reflect.String || t.Kind() == reflect.Int64 || t.Kind() == reflect.Bool ||
 		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
@@ -78,6 +78,13 @@ func isScalar(t reflect.Type) bool {
 func set(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
+	}
+	if v.Kind() == reflect.Bool {
+		if text != "true" && text != "false" {
+			return fmt.Errorf("%s is neither true nor false", quote(text))
+		}
+		v.SetBool(text == "true")
+		return nil
 	}
 	if v.Kind() == reflect.Int64 {
 		n, err := strconv.ParseInt(text, 10, 64)

@@ -37,6 +37,7 @@ func load(name, source string, env []string) (*Config, error) {
 		m.readSection(reflect.ValueOf(c).Elem(), root, "")
 	}
 	m.override(c, env)
+	m.complete(c)
 	m.check(c)
 	if err := m.err(); err != nil {
 		return nil, err

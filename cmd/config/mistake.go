@@ -30,6 +30,7 @@ type mistakes struct {
 	places    map[string]place  // by path, the values that the file gives
 	variables map[string]string // by path, the variables that give values
 	blamed    map[string]bool   // paths about which something was said
+	secret    map[int]bool      // lines on which a secret may stand
 	list      []mistake
 }
 
@@ -39,6 +40,7 @@ func newMistakes(file string) *mistakes {
 		places:    map[string]place{},
 		variables: map[string]string{},
 		blamed:    map[string]bool{},
+		secret:    map[int]bool{},
 	}
 }
 
@@ -56,15 +58,15 @@ func (m *mistakes) add(path, format string, args ...any) {
 	m.list = append(m.list, mistake{at, where + path + ": " + fmt.Sprintf(format, args...)})
 }
 
-// shape says a sentence about the form of the file at a place, and shows the
-// line with a caret. It marks the path, if any, as blamed.
+// shape says a sentence about the form of the file at a place. It marks the
+// path, if any, as blamed.
 func (m *mistakes) shape(at place, path, format string, args ...any) {
 	text := fmt.Sprintf("%s:%d:%d: ", m.file, at.line, at.column)
 	if path != "" {
 		m.blamed[path] = true
 		text += path + ": "
 	}
-	m.list = append(m.list, mistake{at, text + fmt.Sprintf(format, args...) + m.excerpt(at)})
+	m.list = append(m.list, mistake{at, text + fmt.Sprintf(format, args...)})
 }
 
 // where returns the place of the value at a path, or of the nearest that
@@ -97,6 +99,7 @@ func (m *mistakes) rank(path string) int {
 }
 
 // err joins the mistakes in the order of the file, those without a place last.
+// Each that has a place shows its line, with a caret.
 func (m *mistakes) err() error {
 	slices.SortStableFunc(m.list, func(a, b mistake) int {
 		if (a.line == 0) != (b.line == 0) {
@@ -106,6 +109,7 @@ func (m *mistakes) err() error {
 	})
 	var all []error
 	for _, one := range m.list[:min(len(m.list), maxMistakes)] {
+		one.text += m.excerpt(one.place)
 		all = append(all, one)
 	}
 	if more := len(m.list) - maxMistakes; more > 0 {

@@ -35,6 +35,9 @@ func (m *mistakes) readScalar(v reflect.Value, node ast.Node, path string) {
 		m.shape(placeOf(node), path, "want one value here")
 		return
 	}
+	if v.Type() == reflect.TypeFor[Reference]() || path == "registry.url" {
+		m.secret[placeOf(node).line] = true
+	}
 	if err := set(v, text); err != nil {
 		m.add(path, "%v", err)
 	}

@@ -3,23 +3,24 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"net/url"
+	"regexp"
 	"strings"
 )
 
-// maxSecret bounds a file that url_ref names, in bytes.
-const maxSecret = 64 << 10
+// Registry says where the registry is: exactly one of the two is not empty.
+type Registry struct {
+	URL    string    `yaml:"url"`     // sqlite:PATH or postgres://…
+	URLRef Reference `yaml:"url_ref"` // where the URL is kept
+}
 
-// Address is the registry's URL: the one written, or the one that url_ref names
-// in env or in a file, without the white space around it. It is a secret where
-// it came from url_ref, and no error repeats it.
+// Address is the registry's URL: the one written, or the one that url_ref
+// names. It is a secret; no error repeats it.
 func (r Registry) Address(env []string) (string, error) {
 	if r.URLRef == "" {
 		return r.URL, nil
 	}
-	text, err := resolve(r.URLRef, env)
+	text, err := r.URLRef.Read(env)
 	if err != nil {
 		return "", fmt.Errorf("registry.url_ref: %w", err)
 	}
@@ -29,63 +30,58 @@ func (r Registry) Address(env []string) (string, error) {
 	return text, nil
 }
 
-// resolve reads what a reference names.
-func resolve(ref string, env []string) (string, error) {
-	if name, ok := strings.CutPrefix(ref, "env:"); ok {
-		value := lookup(env, name)
-		if value == "" {
-			return "", fmt.Errorf("the environment variable %s is not set", name)
-		}
-		return strings.TrimSpace(value), nil
+// String says where the registry is, without a password.
+func (r Registry) String() string {
+	if r.URLRef != "" {
+		return "the url in " + string(r.URLRef)
 	}
-	f, err := os.Open(strings.TrimPrefix(ref, "file:"))
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSecret))
-	return strings.TrimSpace(string(text)), err
+	return redact(r.URL)
 }
 
-// lookup is the value of a variable in env, the last one where it is set twice.
-func lookup(env []string, name string) (value string) {
-	for _, entry := range env {
-		if n, v, _ := strings.Cut(entry, "="); n == name {
-			value = v
-		}
-	}
-	return value
-}
+// wantURL are the forms of a registry's URL.
+const wantURL = "want sqlite:PATH or postgres://USER@HOST/DATABASE"
 
 // checkRegistryURL names the scheme of a URL and no more of it: the rest may
 // hold a password.
-func checkRegistryURL(url string) error {
-	scheme, path, found := strings.Cut(url, ":")
+func checkRegistryURL(text string) error {
+	scheme, rest, found := strings.Cut(text, ":")
 	switch {
-	case url == "":
-		return errors.New("is empty; want sqlite:PATH")
+	case text == "":
+		return errors.New("is empty; " + wantURL)
 	case !found:
-		return errors.New("has no scheme; want sqlite:PATH")
+		return errors.New("has no scheme; " + wantURL)
+	case scheme == "postgres" || scheme == "postgresql":
+		return checkPostgresURL(text)
 	case scheme != "sqlite":
-		return fmt.Errorf("has the scheme %s, which is not supported by this version; want sqlite:PATH", quote(scheme))
-	case path == "":
+		return fmt.Errorf("has the scheme %s, which is not supported; %s", quote(scheme), wantURL)
+	case rest == "":
 		return errors.New("has no path; want sqlite:PATH")
-	case strings.HasPrefix(path, ":memory:"):
+	case strings.HasPrefix(rest, ":memory:"):
 		return errors.New("is in memory and would be lost with the process; want sqlite:PATH")
 	}
 	return nil
 }
 
-// checkReference does not repeat the text: who writes a literal here writes a
-// secret.
-func checkReference(ref string) error {
-	name, isEnv := strings.CutPrefix(ref, "env:")
-	file, isFile := strings.CutPrefix(ref, "file:")
-	switch {
-	case isEnv && name != "" && !strings.ContainsAny(name, "= "):
-		return nil
-	case isFile && filepath.IsAbs(file):
-		return nil
+func checkPostgresURL(text string) error {
+	if _, rest, _ := strings.Cut(text, ":"); !strings.HasPrefix(rest, "//") {
+		return errors.New(`has no "//" behind its scheme; want postgres://USER@HOST/DATABASE`)
 	}
-	return errors.New("is not a reference; want env:NAME or file:/path, never the secret itself")
+	if _, err := url.Parse(text); err != nil && !severalHosts.MatchString(text) {
+		return errors.New("is not a URL; want postgres://USER@HOST/DATABASE, special characters of a password written as %XX")
+	}
+	return nil
+}
+
+// severalHosts matches the URL of a cluster, host:port,host:port, which the
+// database's clients accept and net/url does not.
+var severalHosts = regexp.MustCompile(`^postgres(ql)?://([^/?#@]*@)?[^/?#@]+,[^/?#@]+(/|\?|$)`)
+
+var (
+	userinfo  = regexp.MustCompile(`^([a-z]+://[^:@/]*):.*@`)
+	passwords = regexp.MustCompile(`(?i)([?&](?:ssl)?password=)[^&]*`)
+)
+
+// redact leaves the password out of a URL.
+func redact(text string) string {
+	return passwords.ReplaceAllString(userinfo.ReplaceAllString(text, "$1:REDACTED@"), "${1}REDACTED")
 }
