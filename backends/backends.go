@@ -61,7 +61,7 @@ type Backend interface {
 }
 
 // Upload is one stream on its way to becoming an object. It belongs to one
-// goroutine. After a failed Write or Suspend only Abort may follow.
+// goroutine. After a failed Write or Suspend only Abort or Close may follow.
 type Upload interface {
 	// Write takes the next bytes. Memory is bounded whatever the size. The
 	// slice is the caller's again when Write returns.
@@ -79,10 +79,18 @@ type Upload interface {
 	// the same key is allowed.
 	Commit(ctx context.Context, key string) error
 
-	// Abort ends the upload and leaves nothing behind. After Commit, and the
-	// second time, it does nothing, so that it can be deferred. It must work
-	// when the upload's own context is already cancelled.
+	// Abort ends the upload and leaves nothing behind, also of what was
+	// suspended. After Commit, after Close, and the second time, it does nothing,
+	// so that it can be deferred. It must work when the upload's own context is
+	// already cancelled.
 	Abort(ctx context.Context) error
+
+	// Close lets go of a suspended upload without ending it: this process holds
+	// nothing of it any more, what was written after the last Suspend is gone,
+	// and every state that Suspend returned still resumes at its own byte. An
+	// upload that was never suspended or resumed is left for Sweep. After Commit
+	// or Abort, and the second time, it does nothing.
+	Close() error
 }
 
 // Hint is what is known of an object before its bytes are.
