@@ -23,14 +23,17 @@ import (
 	"artifactstore/cas/digest"
 )
 
-// Registry is one opened database. All methods may be called concurrently, and
-// by several processes on the same database.
+// Registry is one opened database. All methods may be called concurrently, also
+// within a loop over Since or Blobs, and by several processes on the same
+// database. All times it returns are UTC. Where a cancelled context ends a call,
+// errors.Is finds the context's error in what is returned.
 type Registry interface {
 	Log
 	Views
 	Uploads
 	Keeper
-	// Close waits for appends under way and releases the database.
+	// Close waits for appends under way and releases the database. An append
+	// that came too late for it fails and appends nothing.
 	Close() error
 }
 
@@ -113,7 +116,8 @@ type Keeper interface {
 	// Check reads the whole log and every view and reports what does not
 	// agree: a gap in the positions, a record that is not canonical, a view
 	// that differs from the replay, a total that differs from the count. It
-	// changes nothing and runs beside a serving gateway. progress, which may
+	// changes nothing and runs beside a serving gateway: what is appended
+	// meanwhile is no disagreement. progress, which may
 	// be nil, is called from time to time with the position reached.
 	Check(ctx context.Context, progress func(position, last uint64)) (Report, error)
 	// Rebuild replaces the views by the replay of the log, in one transaction,

@@ -1,0 +1,168 @@
+package registrytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// testRandomHistories appends random events over two handles and applies the
+// same ones to the model: both must accept and refuse alike, and say the same
+// after each call. All histories share a database, which is slow to make; each
+// has blobs and backends of its own, so that none sees another's.
+func testRandomHistories(t *testing.T, db *database) {
+	handles := []registry.Registry{db.open(), db.open()}
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		run++
+		newRun(rt, t.Context(), handles, run).play()
+	})
+	agrees(t, handles[0])
+	report, err := handles[1].Check(t.Context(), nil)
+	if err != nil || len(report.Problems) > 0 {
+		t.Errorf("Check: %v, %v", report.Problems, err)
+	}
+}
+
+// The size of a history: small enough that events often meet.
+const (
+	runBlobs = 4
+	runCalls = 12
+)
+
+// run is one history.
+type run struct {
+	*rapid.T
+	ctx      context.Context
+	handles  []registry.Registry
+	first    int             // its blobs are first, first+1, …
+	backends []string        // its own
+	start    registry.Totals // before it
+	model    registry.Model
+}
+
+func newRun(t *rapid.T, ctx context.Context, handles []registry.Registry, n int) *run {
+	r := &run{
+		T: t, ctx: ctx, handles: handles, first: n * runBlobs,
+		backends: []string{fmt.Sprintf("a-%d", n), fmt.Sprintf("b-%d", n)},
+	}
+	r.start = r.totals(handles[0])
+	return r
+}
+
+func (r *run) play() {
+	for range rapid.IntRange(1, runCalls).Draw(r.T, "calls") {
+		call := rapid.SliceOfN(rapid.Custom(r.event), 1, 4).Draw(r.T, "call")
+		i := rapid.IntRange(0, 1).Draw(r.T, "handle")
+		r.append(r.handles[i], call)
+		r.compare(r.handles[1-i])
+	}
+}
+
+// event draws an event about a blob of the run.
+func (r *run) event(t *rapid.T) registry.Event {
+	n := r.first + rapid.IntRange(0, runBlobs-1).Draw(t, "blob")
+	backend := rapid.SampledFrom(r.backends).Draw(t, "backend")
+	return registry.Event{
+		Actor: rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "actor"),
+		Data: rapid.OneOf(
+			rapid.Custom(func(t *rapid.T) registry.Data { return r.stored(t, n) }),
+			rapid.Just[registry.Data](recorded(n, backend)),
+			rapid.Just[registry.Data](failed(n, backend)),
+			rapid.Just[registry.Data](repaired(n, backend)),
+			rapid.Map(rapid.IntRange(1, 5), func(d int) registry.Data { return leased(n, day(d)) }),
+			rapid.Just[registry.Data](released(n)),
+		).Draw(t, "data"),
+	}
+}
+
+// stored draws a blob, sometimes with a SHA-512, with another size or with the
+// BLAKE3 of another blob.
+func (r *run) stored(t *rapid.T, n int) registry.BlobStored {
+	d := stored(n)
+	if rapid.Bool().Draw(t, "sha512") {
+		d = withSHA512(d)
+	}
+	switch rapid.IntRange(0, 9).Draw(t, "twist") {
+	case 0:
+		d.Size++
+	case 1:
+		d.BLAKE3 = stored(r.first).BLAKE3
+	}
+	return d
+}
+
+// append appends to a registry and to the model.
+func (r *run) append(reg registry.Registry, call []registry.Event) {
+	last, err := reg.Append(r.ctx, call...)
+	trial := r.model
+	want := trial.Apply(day(1), call...)
+	if errors.Is(err, registry.ErrConflict) != errors.Is(want, registry.ErrConflict) || (err == nil) != (want == nil) {
+		r.Fatalf("Append: %v; the model says: %v", err, want)
+	}
+	if err != nil {
+		return
+	}
+	i := 0
+	for rec, err := range reg.Since(r.ctx, last-uint64(len(call))) {
+		if err != nil || i == len(call) {
+			r.Fatalf("Since: more than appended, or %v", err)
+		}
+		diff(r, "appended", rec.Event, call[i])
+		if err := r.model.Apply(rec.Time, rec.Event); err != nil {
+			r.Fatalf("the model takes the events together, but not alone: %v", err)
+		}
+		i++
+	}
+	if i != len(call) {
+		r.Fatalf("%d events in the log, %d appended", i, len(call))
+	}
+}
+
+// compare checks what a registry says of the run against the model.
+func (r *run) compare(reg registry.Registry) {
+	for n := range runBlobs {
+		d := withSHA512(stored(r.first + n))
+		for _, of := range []digest.Digest{d.SHA256, d.BLAKE3, d.SHA512} {
+			got, err := reg.Blob(r.ctx, of)
+			want, wantErr := r.model.Blob(of)
+			if (err == nil) != (wantErr == nil) {
+				r.Fatalf("Blob(%s): %v; the model says: %v", of, err, wantErr)
+			}
+			diff(r, "blob", got, want)
+		}
+	}
+	for _, backend := range r.backends {
+		for _, limit := range []int{1, runBlobs} {
+			got, err := reg.Failed(r.ctx, backend, limit)
+			if err != nil {
+				r.Fatalf("Failed: %v", err)
+			}
+			diff(r, "failed", got, r.model.Failed(backend, limit))
+		}
+	}
+	diff(r, "totals", r.totals(reg), withoutZeros(r.model.Totals()))
+}
+
+// totals returns what the run added.
+func (r *run) totals(reg registry.Registry) registry.Totals {
+	got, err := reg.Totals(r.ctx)
+	if err != nil {
+		r.Fatalf("Totals: %v", err)
+	}
+	got.Position -= r.start.Position
+	got.Blobs -= r.start.Blobs
+	got.BlobBytes -= r.start.BlobBytes
+	for k := range got.Locations {
+		if k.BackendID != r.backends[0] && k.BackendID != r.backends[1] {
+			delete(got.Locations, k)
+		}
+	}
+	return withoutZeros(got)
+}
