@@ -57,11 +57,15 @@ type LocationRecorded struct {
 }
 
 // LocationFailed says that a stored location no longer has the blob's bytes.
-// The location must be stored. Leases are left as they are.
+// The location must be stored. Leases are left as they are. Where RecordedAt is
+// not zero, it must be the location's: who looked at an object for an hour speaks
+// of the bytes that were there when it began, and must not undo a repair that
+// came in between.
 type LocationFailed struct {
-	Blob      digest.Digest `json:"blob" cbor:"blob"`
-	BackendID string        `json:"backend_id" cbor:"backend_id"`
-	Reason    Reason        `json:"reason" cbor:"reason"`
+	Blob       digest.Digest `json:"blob" cbor:"blob"`
+	BackendID  string        `json:"backend_id" cbor:"backend_id"`
+	Reason     Reason        `json:"reason" cbor:"reason"`
+	RecordedAt time.Time     `json:"recorded_at,omitzero" cbor:"recorded_at,omitzero"` // whole microseconds, UTC; zero: whatever was written
 }
 
 // LocationRepaired says that a failed location has the blob's bytes again. The

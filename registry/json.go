@@ -37,6 +37,20 @@ func (d BlobLeased) MarshalJSON() ([]byte, error) {
 	}{d.Blob, d.Producer, d.RetentionClass, until(d.Until)})
 }
 
+// MarshalJSON returns the failure with its time in the form of [Record.MarshalJSON].
+func (d LocationFailed) MarshalJSON() ([]byte, error) {
+	recorded := ""
+	if !d.RecordedAt.IsZero() {
+		recorded = d.RecordedAt.Format(jsonTime)
+	}
+	return json.Marshal(struct {
+		Blob       digest.Digest `json:"blob"`
+		BackendID  string        `json:"backend_id"`
+		Reason     Reason        `json:"reason"`
+		RecordedAt string        `json:"recorded_at,omitempty"`
+	}{d.Blob, d.BackendID, d.Reason, recorded})
+}
+
 func until(t time.Time) *string {
 	if t.Equal(Forever) {
 		return nil

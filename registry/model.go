@@ -117,6 +117,12 @@ func (m *Model) locationRecorded(at time.Time, d LocationRecorded) error {
 }
 
 func (m *Model) locationFailed(d LocationFailed) error {
+	if b, err := m.Blob(d.Blob); err == nil && !d.RecordedAt.IsZero() {
+		i := slices.IndexFunc(b.Locations, on(d.BackendID))
+		if i >= 0 && !b.Locations[i].RecordedAt.Equal(d.RecordedAt) {
+			return conflict(d, "the bytes were written at %s, not at %s", b.Locations[i].RecordedAt, d.RecordedAt)
+		}
+	}
 	return m.change(d, d.Blob, d.BackendID, Stored, func(l *Location) {
 		l.State, l.Reason = Failed, d.Reason
 	})

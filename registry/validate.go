@@ -67,7 +67,11 @@ func (d LocationFailed) validate() error {
 	default:
 		reason = fmt.Errorf("%w: unknown reason %.80q", ErrRecord, d.Reason)
 	}
-	return first(checkBlob(d.Blob), checkBackend(d.BackendID), reason)
+	var recorded error
+	if !d.RecordedAt.IsZero() {
+		recorded = checkTime("recorded_at", d.RecordedAt)
+	}
+	return first(checkBlob(d.Blob), checkBackend(d.BackendID), reason, recorded)
 }
 
 func (d LocationRepaired) validate() error {

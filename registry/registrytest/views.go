@@ -72,6 +72,14 @@ func testLocations(t *testing.T, db *database) {
 		z.State, z.Reason = registry.Stored, ""
 		check("repaired")
 	}
+	finding := registry.LocationFailed{Blob: blob(1), BackendID: "z", Reason: registry.Missing, RecordedAt: z.RecordedAt.Add(-time.Microsecond)}
+	_, err := r.Append(t.Context(), by("ci", finding)...)
+	wantError(t, "a finding from before the repair", err, registry.ErrConflict)
+	check("found failed before it was repaired")
+	finding.RecordedAt = z.RecordedAt
+	step(finding)
+	z.State, z.Reason = registry.Failed, registry.Missing
+	check("found failed as it was repaired")
 	agrees(t, r)
 }
 
