@@ -6,7 +6,7 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test bench fuzz lint clean
+.PHONY: help build run check test bench fuzz lint clean dev-up dev-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ fuzz: ## Every fuzz target in turn (FUZZTIME=10s each)
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; done
+
+DEV ?= $(CURDIR)/.dev
+dev-up: ## Start a real Ceph RGW and versitygw for development; keys in .dev/*/env
+	deploy/dev/rgw.sh up $(DEV)/rgw
+	deploy/dev/versitygw.sh up $(DEV)/versitygw
+
+dev-down: ## End them and remove their data
+	-deploy/dev/rgw.sh down $(DEV)/rgw
+	-deploy/dev/versitygw.sh down $(DEV)/versitygw
 
 clean: ## Remove what was built
 	rm -rf bin
