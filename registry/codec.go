@@ -9,11 +9,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A record is one CBOR map in the core deterministic encoding (RFC 8949 §4.2.1)
-// with exactly the members below. Digests are text, "algorithm:hex". A time is
-// tag 0, RFC 3339 in UTC ("Z"), with a fraction only where it is not zero, of at
-// most six digits without trailing zeros. There is one way to write a record:
-// [Decode] refuses whatever [Encode] would not have written.
+// record is what a record is encoded from; the package comment has the format.
 type record struct {
 	Position uint64          `cbor:"position"`
 	Time     time.Time       `cbor:"time"`
@@ -68,7 +64,10 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 // the checks of [Validate], or has no position or a time that is not whole
 // microseconds UTC, is ErrRecord.
 func Encode(r Record) ([]byte, error) {
-	data, err := encodeRecordData(r)
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
+	data, err := encoding.Marshal(r.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +75,6 @@ func Encode(r Record) ([]byte, error) {
 		Position: r.Position, Time: r.Time, Type: r.Data.Type(),
 		Actor: r.Actor, Subject: r.Data.Subject(), Data: data,
 	})
-}
-
-func encodeRecordData(r Record) ([]byte, error) {
-	if err := r.validate(); err != nil {
-		return nil, err
-	}
-	return EncodeData(r.Data)
 }
 
 // Decode reads the canonical CBOR of one record and nothing else. Everything

@@ -8,6 +8,17 @@
 // sessions are operational rows beside the log: they matter while an upload
 // runs and are never replayed.
 //
+// # Encoding
+//
+// A record is one CBOR map in the core deterministic encoding of RFC 8949
+// §4.2.1 with the members position, time, type, actor, subject and data; data is
+// a map with the members of the event's struct. Digests are text,
+// "algorithm:hex". A time is tag 0, RFC 3339 in UTC ("Z"), with a fraction only
+// where it is not zero, of at most six digits without trailing zeros. There is
+// one way to write a record: what [Encode] does not write, [Decode] refuses.
+//
+// # Here and elsewhere
+//
 // This package holds the vocabulary: the events and their canonical encoding,
 // the interfaces, and [Model], the pure meaning of each event. Packages sqlite
 // and postgres implement it natively and share no SQL; package registrytest is
