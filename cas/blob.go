@@ -32,7 +32,8 @@ type Blob struct {
 	off  int64      // where the next byte is read
 	next int        // locations before this one have failed on us
 	rc   io.ReadCloser
-	left int64 // bytes that rc will still give; < 0: to the end
+	left int64 // bytes that rc will still give; 0 without rc
+	away error // of a location that failed on us without proof against its bytes
 	done bool
 }
 
@@ -71,6 +72,9 @@ func (b *Blob) Seek(offset int64, whence int) (int64, error) {
 		offset += b.off
 	case io.SeekEnd:
 		offset += b.Size
+	case io.SeekStart:
+	default:
+		return 0, fmt.Errorf("seek blob: whence %d", whence)
 	}
 	if offset < 0 {
 		return 0, fmt.Errorf("seek blob to %d: before the start", offset)
@@ -92,13 +96,16 @@ func (b *Blob) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
-		if err := b.open(-1); err != nil {
+	for idle := 0; ; idle++ {
+		if err := b.open(b.Size - b.off); err != nil {
 			return 0, err
 		}
-		n, err := b.rc.Read(p[:min(int64(len(p)), b.Size-b.off)])
+		n, err := b.rc.Read(p[:min(int64(len(p)), b.left)])
 		b.advance(int64(n))
-		if err != nil && b.off < b.Size && b.left != 0 {
+		if err == nil && n == 0 && idle >= idleReads {
+			err = io.ErrNoProgress
+		}
+		if err != nil && b.left > 0 {
 			b.failed(err)
 		}
 		if n > 0 {
@@ -117,6 +124,9 @@ func (b *Blob) CopyTo(w io.Writer, n int64) (written int64, err error) {
 	n = min(n, b.Size-b.off)
 	out := &sink{w: w}
 	for written < n {
+		if b.left > n-written { // a copy takes all that a reader has
+			b.closeReader()
+		}
 		if err := b.open(n - written); err != nil {
 			return written, err
 		}
@@ -126,20 +136,20 @@ func (b *Blob) CopyTo(w io.Writer, n int64) (written int64, err error) {
 		switch {
 		case out.err != nil:
 			return written, out.err
-		case written < n:
+		case b.left > 0:
 			b.failed(err)
 		}
 	}
 	return written, nil
 }
 
-// Prepare opens a location for the next n bytes (n < 0: to the end) without
-// reading any, so that a caller can learn that there is one before it promises
-// the bytes to somebody.
+// Prepare opens a location for the next n bytes, or those to the end if fewer
+// are left, without reading any, so that a caller can learn that there is one
+// before it promises the bytes to somebody.
 func (b *Blob) Prepare(n int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n == 0 || b.off >= b.Size {
+	if n = min(n, b.Size-b.off); n <= 0 {
 		return nil
 	}
 	return b.open(n)
@@ -155,17 +165,17 @@ func (b *Blob) Close() error {
 	return nil
 }
 
-// open makes rc a reader at off for at least n bytes (n < 0: to the end),
-// trying the locations in turn.
+// open makes rc a reader at off, of the next n bytes where there is none yet,
+// trying the locations in turn. It asks for exactly the bytes wanted, so that a
+// backend can tell at once when its object is too short for them.
 func (b *Blob) open(n int64) error {
 	if b.done {
 		return fs.ErrClosed
 	}
-	if b.rc != nil && b.left != 0 {
+	if b.left > 0 {
 		return nil
 	}
 	b.closeReader()
-	var unavailable error
 	for ; b.next < len(b.Locations); b.next++ {
 		l := b.Locations[b.next]
 		if l.State != registry.Stored {
@@ -179,12 +189,10 @@ func (b *Blob) open(n int64) error {
 		if b.ctx.Err() != nil {
 			return b.ctx.Err()
 		}
-		if !b.judge(l, err) {
-			unavailable = err
-		}
+		b.judge(l, err)
 	}
-	if unavailable != nil {
-		return fmt.Errorf("%s: %w: %w", b.SHA256, ErrBackendUnavailable, unavailable)
+	if b.away != nil {
+		return fmt.Errorf("%s: %w: %w", b.SHA256, ErrBackendUnavailable, b.away)
 	}
 	return fmt.Errorf("%s: %w", b.SHA256, ErrBlobUnavailable)
 }
@@ -199,9 +207,7 @@ func (b *Blob) openAt(l registry.Location, n int64) (io.ReadCloser, error) {
 
 func (b *Blob) advance(n int64) {
 	b.off += n
-	if b.left > 0 {
-		b.left -= n
-	}
+	b.left -= n
 }
 
 // failed leaves the location that rc reads from, which ended with err before it
@@ -218,48 +224,43 @@ func (b *Blob) failed(err error) {
 }
 
 // judge records a location as failed where the error says that its object is
-// missing or too short, and reports whether it did: a backend that cannot be
-// reached proves nothing about the bytes.
-func (b *Blob) judge(l registry.Location, err error) bool {
+// missing or too short: a backend that cannot be reached proves nothing about
+// the bytes.
+func (b *Blob) judge(l registry.Location, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		b.store.markFailed(b.ctx, b.SHA256, l, registry.Missing)
 	case errors.Is(err, backends.ErrShort):
 		b.store.markFailed(b.ctx, b.SHA256, l, registry.Truncated)
 	default:
+		b.away = err
 		b.store.log.WarnContext(b.ctx, "read failed; trying another location",
 			"blob", b.SHA256.String(), "backend_id", l.BackendID, "error", err)
-		return false
 	}
-	return true
 }
 
 func (b *Blob) closeReader() {
 	if b.rc != nil {
 		b.rc.Close()
-		b.rc = nil
 	}
+	b.rc, b.left = nil, 0
 }
 
 // markTimeout bounds how long a reader waits for its finding to be recorded.
 const markTimeout = 10 * time.Second
 
 // markFailed records that a stored location no longer has the blob's bytes. The
-// location is looked at again first: what a push has repaired since the reader
-// saw it has not failed.
+// event names the write that the reader saw, so that what a push has repaired
+// since has not failed.
 func (s *Store) markFailed(ctx context.Context, blob digest.Digest, seen registry.Location, reason registry.Reason) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
 	defer cancel()
 	log := s.log.With("blob", blob.String(), "backend_id", seen.BackendID, "reason", string(reason))
-	now, err := s.reg.Blob(ctx, blob)
-	for _, l := range now.Locations {
-		if err == nil && l.BackendID == seen.BackendID && l != seen {
-			return
-		}
-	}
-	_, err = s.reg.Append(ctx, event(actorGateway, registry.LocationFailed{Blob: blob, BackendID: seen.BackendID, Reason: reason}))
+	_, err := s.reg.Append(ctx, event(actorGateway, registry.LocationFailed{
+		Blob: blob, BackendID: seen.BackendID, Reason: reason, RecordedAt: seen.RecordedAt,
+	}))
 	switch {
-	case errors.Is(err, registry.ErrConflict): // another reader found it too
+	case errors.Is(err, registry.ErrConflict): // found by another reader too, or repaired
 	case err != nil:
 		log.ErrorContext(ctx, "a location failed and could not be recorded", "error", err)
 	default:

@@ -19,9 +19,10 @@ const bufferBytes = 256 << 10
 // Nobody may wait for a buffer while holding one: a transfer takes its first
 // with take and any further one with tryTake, so the bound cannot deadlock.
 type buffers struct {
-	room *semaphore.Weighted
-	used atomic.Int64
-	pool sync.Pool
+	room    *semaphore.Weighted
+	used    atomic.Int64
+	waiting atomic.Int64 // transfers that wait for their first buffer
+	pool    sync.Pool
 }
 
 func newBuffers(bound int64) *buffers {
@@ -32,11 +33,16 @@ func newBuffers(bound int64) *buffers {
 
 // take waits for a buffer until the context ends.
 func (b *buffers) take(ctx context.Context) (*[bufferBytes]byte, error) {
+	b.waiting.Add(1)
+	defer b.waiting.Add(-1)
 	if err := b.room.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	return b.lend(), nil
 }
+
+// wanted reports whether a transfer waits for its first buffer.
+func (b *buffers) wanted() bool { return b.waiting.Load() > 0 }
 
 // tryTake returns nil where there is no room.
 func (b *buffers) tryTake() *[bufferBytes]byte {

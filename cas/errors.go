@@ -25,6 +25,9 @@ var (
 	ErrFull = errors.New("storage is full")
 	// ErrBackendUnavailable means that a backend does not answer for now.
 	ErrBackendUnavailable = errors.New("backend unavailable")
+	// ErrBusy means that other transfers hold all the memory there is for
+	// transfers, and none became free in time.
+	ErrBusy = errors.New("too many transfers at once")
 	// ErrRegistryUnavailable means that the registry does not answer for now.
 	ErrRegistryUnavailable = errors.New("registry unavailable")
 )

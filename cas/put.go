@@ -42,14 +42,16 @@ type Stored struct {
 
 // Put stores a stream: it reads r to the end, and when it returns nil the bytes
 // are durable on the backend that the policy names and the events are durable
-// in the log. On an error nothing was stored and nothing is left behind. The
+// in the log. On an error nothing is recorded and no upload is left behind. The
 // bytes are hashed as they pass and never read again; they wait in memory only,
 // within the store's bound.
 //
 // Many puts of one content at once all succeed and make one object.
 //
 // Errors: *SourceError where r failed, *DigestMismatchError, *SizeMismatchError,
-// ErrClassUnknown, ErrFull, ErrBackendUnavailable, ErrRegistryUnavailable.
+// ErrNotComputed, ErrClassUnknown, ErrBusy, ErrFull, ErrBackendUnavailable,
+// ErrRegistryUnavailable. After the last two the blob may be there all the same:
+// an answer can be lost, and only putting it again makes sure.
 func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (Stored, error) {
 	class, until, err := s.policy.class(o.RetentionClass, s.now())
 	if err != nil {
@@ -58,6 +60,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (Stored, err
 	o.RetentionClass = class
 	id, _ := s.policy.Route(class, o.Producer)
 	p := &put{Store: s, PutOptions: o, backendID: id, until: until, hash: hasher(o)}
+	defer p.hash.Release()
 	return p.run(ctx, r)
 }
 
@@ -83,9 +86,9 @@ type put struct {
 // touched at all, so that content the store has is not written, staged or
 // removed again; anything longer streams.
 func (p *put) run(ctx context.Context, r io.Reader) (Stored, error) {
-	first, err := p.buffers.take(ctx)
+	first, err := p.firstBuffer(ctx)
 	if err != nil {
-		return Stored{}, &SourceError{err}
+		return Stored{}, err
 	}
 	n, err := fill(r, first[:])
 	switch {
@@ -100,6 +103,23 @@ func (p *put) run(ctx context.Context, r io.Reader) (Stored, error) {
 	return p.long(ctx, r, first)
 }
 
+// bufferWait is how long an upload waits for memory. It is shorter than the
+// patience of common clients, which then hear why, and when to come again.
+const bufferWait = 20 * time.Second
+
+func (p *put) firstBuffer(ctx context.Context) (*[bufferBytes]byte, error) {
+	waiting, cancel := context.WithTimeout(ctx, bufferWait)
+	defer cancel()
+	buf, err := p.buffers.take(waiting)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, &SourceError{ctx.Err()}
+	case err != nil:
+		return nil, fmt.Errorf("%w: no buffer within %s", ErrBusy, bufferWait)
+	}
+	return buf, nil
+}
+
 // short stores what fits a buffer.
 func (p *put) short(ctx context.Context, content []byte) (Stored, error) {
 	if err := p.verify(); err != nil {
@@ -110,7 +130,7 @@ func (p *put) short(ctx context.Context, content []byte) (Stored, error) {
 		if err != nil {
 			return err
 		}
-		defer up.Abort(ctx)
+		defer p.abort(ctx, up)
 		if _, err := up.Write(content); err != nil {
 			return err
 		}
@@ -139,11 +159,19 @@ func (p *put) long(ctx context.Context, r io.Reader, first *[bufferBytes]byte) (
 		p.buffers.giveBack(first)
 		return Stored{}, backendError("begin upload", p.backendID, err)
 	}
-	defer up.Abort(context.WithoutCancel(ctx))
+	defer p.abort(ctx, up)
 	if err := p.stream(ctx, r, first, up); err != nil {
 		return Stored{}, err
 	}
 	return p.finish(ctx, up.Commit)
+}
+
+// abort ends an upload, whoever has left. After a commit it does nothing.
+func (p *put) abort(ctx context.Context, up backends.Upload) {
+	if err := up.Abort(context.WithoutCancel(ctx)); err != nil {
+		p.log.WarnContext(ctx, "an upload could not be aborted; a sweep removes what is left of it",
+			"backend_id", p.backendID, "error", err)
+	}
 }
 
 func (p *put) finish(ctx context.Context, commit func(context.Context, string) error) (Stored, error) {

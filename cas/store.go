@@ -60,7 +60,8 @@ type Store struct {
 }
 
 // New returns a store over an open registry and open backends, which stay the
-// caller's to close. It refuses a policy that names what is not configured.
+// caller's to close. It refuses backends of one name, and a policy that names
+// what is not configured.
 func New(o Options) (*Store, error) {
 	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, now: o.Now, log: o.Log}
 	if s.now == nil {
@@ -73,7 +74,25 @@ func New(o Options) (*Store, error) {
 		o.BufferedBytes = 256 << 20
 	}
 	s.buffers = newBuffers(o.BufferedBytes)
-	return s, s.policy.check(s.list)
+	if err := checkBackends(s.list); err != nil {
+		return nil, err
+	}
+	if err := s.policy.check(s.list); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// checkBackends refuses ids that a location could not be told apart by.
+func checkBackends(list []Backend) error {
+	seen := map[string]bool{}
+	for i, b := range list {
+		if b.ID == "" || seen[b.ID] {
+			return fmt.Errorf("backend %d: id %q is empty or taken", i+1, b.ID)
+		}
+		seen[b.ID] = true
+	}
+	return nil
 }
 
 // Backends returns the configured backends, in the configuration's order.

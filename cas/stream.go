@@ -15,12 +15,10 @@ const streamDepth = 4
 // the put's hasher. It gives every buffer back before it returns, and the
 // hasher has then seen all that w has.
 func (p *put) stream(ctx context.Context, r io.Reader, first *[bufferBytes]byte, w io.Writer) error {
-	l := startLine(p.buffers, p.hash)
+	l := startLine(p.buffers, p.hash, first)
 	defer l.stop()
-	buf, n, last := first, bufferBytes, false
-	for {
-		l.work <- chunk{buf, n}
-		if _, err := w.Write(buf[:n]); err != nil {
+	for n, last := bufferBytes, false; ; {
+		if _, err := w.Write(l.hash(n)); err != nil {
 			return backendError("write upload", p.backendID, err)
 		}
 		if last {
@@ -29,15 +27,13 @@ func (p *put) stream(ctx context.Context, r io.Reader, first *[bufferBytes]byte,
 		if err := ctx.Err(); err != nil {
 			return &SourceError{err}
 		}
-		buf = l.buffer()
 		var err error
-		n, err = fill(r, buf[:])
+		n, err = fill(r, l.buffer())
 		last = err == io.EOF
-		if n == 0 || (err != nil && !last) {
-			l.free <- buf
-			if last {
-				return nil
-			}
+		if n == 0 && last {
+			return nil
+		}
+		if err != nil && !last {
 			return err
 		}
 	}
@@ -51,7 +47,8 @@ type line struct {
 	pool *buffers
 	work chan chunk
 	free chan *[bufferBytes]byte
-	lent int // buffers this upload has, in whosever hands
+	mine *[bufferBytes]byte // the buffer in the caller's hands, nil when it has none
+	lent int                // buffers this upload has, in whosever hands
 }
 
 type chunk struct {
@@ -60,8 +57,14 @@ type chunk struct {
 }
 
 // startLine takes over a first buffer, which the caller already has.
-func startLine(pool *buffers, h *digest.Hasher) *line {
-	l := &line{pool, make(chan chunk, streamDepth), make(chan *[bufferBytes]byte, streamDepth), 1}
+func startLine(pool *buffers, h *digest.Hasher, first *[bufferBytes]byte) *line {
+	l := &line{
+		pool: pool,
+		work: make(chan chunk, streamDepth),
+		free: make(chan *[bufferBytes]byte, streamDepth),
+		mine: first,
+		lent: 1,
+	}
 	go func() {
 		for c := range l.work {
 			h.Write(c.buf[:c.n])
@@ -71,9 +74,29 @@ func startLine(pool *buffers, h *digest.Hasher) *line {
 	return l
 }
 
-// buffer returns a hashed buffer, or borrows one more while that costs nobody a
-// wait, or waits for the hasher.
-func (l *line) buffer() *[bufferBytes]byte {
+// hash gives the first n bytes of the caller's buffer to the hasher and returns
+// them, to be read until the next call of buffer.
+func (l *line) hash(n int) []byte {
+	buf := l.mine
+	l.mine = nil
+	l.work <- chunk{buf, n}
+	return buf[:n]
+}
+
+// buffer returns a buffer to read into: one that is hashed, or one more from the
+// pool while that costs nobody a wait, or the next that the hasher is done with.
+// Where another transfer waits for its first, this one gives back all it can do
+// without.
+func (l *line) buffer() []byte {
+	for l.lent > 1 && l.pool.wanted() {
+		l.pool.giveBack(<-l.free)
+		l.lent--
+	}
+	l.mine = l.next()
+	return l.mine[:]
+}
+
+func (l *line) next() *[bufferBytes]byte {
 	select {
 	case buf := <-l.free:
 		return buf
@@ -88,13 +111,20 @@ func (l *line) buffer() *[bufferBytes]byte {
 	return <-l.free
 }
 
-// stop waits for the hasher and gives all buffers back. The caller has none.
+// stop waits for the hasher and gives all buffers back.
 func (l *line) stop() {
 	close(l.work)
+	if l.mine != nil {
+		l.free <- l.mine
+	}
 	for range l.lent {
 		l.pool.giveBack(<-l.free)
 	}
 }
+
+// idleReads is how often in a row a reader may return nothing without an error,
+// as in package bufio.
+const idleReads = 100
 
 // fill reads until p is full (nil) or r ends (io.EOF). Any other end of r is a
 // *SourceError: io.ReadFull would make a torn stream look like a finished one.
@@ -110,7 +140,7 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 		case m > 0:
 			idle = 0
 		default:
-			if idle++; idle == 100 {
+			if idle++; idle == idleReads {
 				return n, &SourceError{io.ErrNoProgress}
 			}
 		}

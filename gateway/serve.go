@@ -20,17 +20,19 @@ import (
 func (g *gateway) serve(route string, h handler) http.Handler {
 	observe := g.metrics.Route(route)
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
-		x := &exchange{start: time.Now(), w: newResponse(hw, g.pace)}
+		x := &exchange{start: time.Now(), w: newResponse(hw, r, g.pace)}
 		x.id = requestID(r.Header.Get("X-Request-Id"))
-		x.body = newBody(r.Body, x.w.control, g.pace)
 		x.w.Header().Set("X-Request-Id", x.id)
+		if r.Trailer == nil {
+			r.Trailer = http.Header{} // so that the copy sees a trailer that was not announced
+		}
 		x.r = r.WithContext(auth.With(r.Context(), auth.Anonymous))
-		x.r.Body = x.body
+		x.r.Body = x.w.body
 
 		abort := g.run(x, h)
 		x.w.finish()
 		took := time.Since(x.start)
-		observe(r.Method, x.w.status, took, x.body.n, x.w.n)
+		observe(r.Method, x.w.status, took, x.w.body.n, x.w.n)
 		g.logAccess(route, x, took)
 		if abort {
 			panic(http.ErrAbortHandler) // the connection ends, so that the client can tell
@@ -44,7 +46,6 @@ type exchange struct {
 	start time.Time
 	r     *http.Request
 	w     *response
-	body  *body
 	err   error
 }
 
@@ -54,7 +55,7 @@ func (g *gateway) run(x *exchange, h handler) (abort bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			g.metrics.Panicked()
-			g.log.Error("panic", "request_id", x.id, "path", x.r.URL.Path, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			g.log.Error("panic", "request_id", x.id, "path", brief(x.r.URL.EscapedPath()), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			x.err = errors.New("panic")
 			abort = g.answer(x)
 		}
@@ -79,7 +80,7 @@ func (g *gateway) answer(x *exchange) (abort bool) {
 			x.w.status = statusClientClosed
 			return true
 		}
-		g.log.Error("request failed", "request_id", x.id, "method", x.r.Method, "path", x.r.URL.Path, "error", x.err)
+		g.log.Error("request failed", "request_id", x.id, "method", brief(x.r.Method), "path", brief(x.r.URL.EscapedPath()), "error", x.err)
 		p = problem.New(http.StatusInternalServerError, "internal", "the gateway failed; its log has the reason under request id %s", x.id)
 	}
 	p.Write(x.w)
@@ -112,6 +113,17 @@ func plainID(s string) bool {
 	return true
 }
 
+// brief cuts what a client chose the length of.
+func brief(s string) string {
+	const most = 512
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// logAccess writes a request's line. Of the request it names the path without
+// its query, and no header field: there may be secrets in both.
 func (g *gateway) logAccess(route string, x *exchange, took time.Duration) {
 	if !g.access.Enabled(context.Background(), slog.LevelInfo) {
 		return
@@ -121,16 +133,16 @@ func (g *gateway) logAccess(route string, x *exchange, took time.Duration) {
 		slog.String("request_id", x.id),
 		slog.String("principal", auth.From(x.r.Context()).Name),
 		slog.String("remote", x.r.RemoteAddr),
-		slog.String("method", x.r.Method),
+		slog.String("method", brief(x.r.Method)),
 		slog.String("route", route),
-		slog.String("path", x.r.URL.EscapedPath()),
+		slog.String("path", brief(x.r.URL.EscapedPath())),
 		slog.Int("status", x.w.status),
-		slog.Int64("received", x.body.n),
+		slog.Int64("received", x.w.body.n),
 		slog.Int64("sent", x.w.n),
 		slog.Duration("took", took),
 	)
 	if x.err != nil {
-		attrs = append(attrs, slog.String("error", x.err.Error()))
+		attrs = append(attrs, slog.String("error", brief(x.err.Error())))
 	}
 	g.access.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 }

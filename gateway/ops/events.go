@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -50,32 +51,44 @@ func parseFeed(query string, head http.Header) (feed, error) {
 		if len(v) != 1 {
 			return f, badParameter("%.80q is given %d times", name, len(v))
 		}
+		ok, want := false, ""
 		switch name {
 		case "after":
-			f.after, err = strconv.ParseUint(v[0], 10, 63)
+			f.after, ok = parsePosition(v[0])
+			want = "a position"
 		case "limit":
-			f.limit, err = strconv.Atoi(v[0])
-			if err == nil && (f.limit < 1 || f.limit > maxEvents) {
-				err = fmt.Errorf("want 1 to %d", maxEvents)
-			}
+			f.limit, ok = parseLimit(v[0])
+			want = "1 to " + strconv.Itoa(maxEvents)
 		case "wait":
 			f.wait, err = time.ParseDuration(v[0])
-			if err == nil && (f.wait < 0 || f.wait > maxWait) {
-				err = fmt.Errorf("want 0s to %s", maxWait)
-			}
+			ok = err == nil && 0 <= f.wait && f.wait <= maxWait
+			want = "a duration, 0s to " + maxWait.String()
 		default:
 			return f, problem.New(http.StatusBadRequest, "parameter_unknown", "no query parameter %.80q is known here: want after, limit, wait", name)
 		}
-		if err != nil {
-			return f, badParameter("%s=%.80q: %v", name, v[0], err)
+		if !ok {
+			return f, badParameter("%s=%.80q: want %s", name, v[0], want)
 		}
 	}
 	if id := head.Get("Last-Event-Id"); id != "" && f.form == asSSE {
-		if f.after, err = strconv.ParseUint(id, 10, 63); err != nil {
+		after, ok := parsePosition(id)
+		if !ok {
 			return f, badParameter("Last-Event-ID %.80q is not a position", id)
 		}
+		f.after = after
 	}
 	return f, nil
+}
+
+// parsePosition reads a position or 0, which is before all of them.
+func parsePosition(s string) (uint64, bool) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	return n, err == nil
+}
+
+func parseLimit(s string) (int, bool) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	return int(n), err == nil && 1 <= n && n <= maxEvents
 }
 
 func badParameter(format string, args ...any) error {
@@ -134,12 +147,18 @@ func (o *Ops) page(ctx context.Context, f feed) ([]cas.Record, error) {
 			return nil, err
 		}
 	}
+	return o.records(ctx, f.after, f.limit)
+}
+
+// records reads up to limit records after a position. It reads them all before
+// one is sent: a client that takes its time must not hold the log open.
+func (o *Ops) records(ctx context.Context, after uint64, limit int) ([]cas.Record, error) {
 	records := []cas.Record{} // an empty page is [], not null
-	for r, err := range o.Store.Events(ctx, f.after) {
+	for r, err := range o.Store.Events(ctx, after) {
 		if err != nil {
 			return nil, err
 		}
-		if records = append(records, r); len(records) == f.limit {
+		if records = append(records, r); len(records) == limit {
 			break
 		}
 	}
@@ -193,16 +212,13 @@ func (o *Ops) stream(w http.ResponseWriter, r *http.Request, f feed) error {
 		return nil
 	}
 	flush := http.NewResponseController(w).Flush
-	for {
-		for rec, err := range o.Store.Events(r.Context(), f.after) {
-			if err != nil {
-				return err
-			}
-			text, err := json.Marshal(rec)
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", rec.Position, rec.Data.Type(), text); err != nil {
+	for !o.draining() {
+		records, err := o.records(r.Context(), f.after, defaultEvents)
+		if err != nil {
+			return err
+		}
+		for _, rec := range records {
+			if err := send(w, rec); err != nil {
 				return err
 			}
 			f.after = rec.Position
@@ -210,8 +226,11 @@ func (o *Ops) stream(w http.ResponseWriter, r *http.Request, f feed) error {
 		if err := flush(); err != nil {
 			return err
 		}
+		if len(records) == defaultEvents {
+			continue // there may be more already
+		}
 		switch err := o.await(r.Context(), f.after, heartbeat); {
-		case r.Context().Err() != nil || o.draining():
+		case r.Context().Err() != nil:
 			return nil
 		case isTimeout(err):
 			fmt.Fprint(w, ": nothing new\n\n")
@@ -219,6 +238,17 @@ func (o *Ops) stream(w http.ResponseWriter, r *http.Request, f feed) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// send writes one record as an event of the stream.
+func send(w io.Writer, r cas.Record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", r.Position, r.Data.Type(), text)
+	return err
 }
 
 func (o *Ops) draining() bool {

@@ -51,13 +51,15 @@ func (o *Ops) health(ctx context.Context) health {
 	for i, b := range list {
 		wg.Go(func() { errs[i] = probe(ctx, b.Health) })
 	}
-	err := probe(ctx, o.Store.RegistryHealth)
-	totals, terr := o.Store.Totals(ctx)
+	var totals cas.Totals
+	err := probe(ctx, func(ctx context.Context) (err error) {
+		if err = o.Store.RegistryHealth(ctx); err == nil {
+			totals, err = o.Store.Totals(ctx)
+		}
+		return err
+	})
 	wg.Wait()
 
-	if err == nil {
-		err = terr
-	}
 	h.Registry.Position = totals.Position
 	if err != nil {
 		h.Registry.Status, h.Registry.Error = failing, err.Error()

@@ -18,6 +18,7 @@ type contentWriter struct {
 	http.ResponseWriter
 	blob    *cas.Blob
 	head    bool             // a HEAD request: nothing will be read
+	ranges  []span           // what is asked for; none: the whole blob
 	refused *problem.Problem // what a 416 stands for
 
 	wrote bool
@@ -55,17 +56,25 @@ func (c *contentWriter) WriteHeader(status int) {
 	p.Write(c.ResponseWriter)
 }
 
-// prepare opens the blob where its bytes will be wanted. Of several ranges,
-// each opens for itself; the first shows whether there is anything to open.
+// prepare opens the blob where its first bytes will be wanted. Of several ranges,
+// each of the others opens for itself; the first shows whether there is anything
+// to open.
 func (c *contentWriter) prepare() error {
 	if c.head {
 		return nil
 	}
-	n := int64(-1)
-	if c.Header().Get("Content-Range") != "" || c.Header().Get("Content-Type") == contentType {
-		n, _ = strconv.ParseInt(c.Header().Get("Content-Length"), 10, 64)
+	first := span{0, c.blob.Size - 1}
+	if c.Header().Get("Content-Type") != contentType || c.Header().Get("Content-Range") != "" {
+		first = c.ranges[0]
 	}
-	return c.blob.Prepare(n)
+	if _, err := c.blob.Seek(first.first, io.SeekStart); err != nil {
+		return err
+	}
+	if err := c.blob.Prepare(first.last - first.first + 1); err != nil {
+		c.Header().Del("Content-Range")
+		return err
+	}
+	return nil
 }
 
 // Write implements http.ResponseWriter.

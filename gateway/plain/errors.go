@@ -44,6 +44,8 @@ func Problem(err error) *problem.Problem {
 		return problem.New(http.StatusBadRequest, "digest_invalid", "the trailer has a digest that could not be checked: announce it with Trailer: Repr-Digest; nothing was stored")
 	case errors.Is(err, cas.ErrFull):
 		return problem.New(http.StatusInsufficientStorage, "storage_full", "there is no room to store this; nothing was stored")
+	case errors.Is(err, cas.ErrBusy):
+		return retryLater("busy", "too many uploads are under way")
 	case errors.Is(err, cas.ErrBackendUnavailable):
 		return retryLater("backend_unavailable", "the backend does not answer")
 	case errors.Is(err, cas.ErrRegistryUnavailable):
@@ -69,7 +71,7 @@ func sourceProblem(err error) *problem.Problem {
 }
 
 func retryLater(code, detail string) *problem.Problem {
-	p := problem.New(http.StatusServiceUnavailable, code, "%s; nothing was changed: try again", detail)
+	p := problem.New(http.StatusServiceUnavailable, code, "%s: try again later", detail)
 	p.RetryAfter = retryAfter
 	return p
 }

@@ -178,9 +178,7 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 
 	out := &contentWriter{ResponseWriter: w, blob: blob, head: r.Method == http.MethodHead}
-	if field := r.Header.Get("Range"); field != "" {
-		out.refused = setRange(r.Header, field, blob.Size)
-	}
+	out.takeRange(r)
 	http.ServeContent(out, r, "", time.Time{}, blob)
 	if out.err == errAnswered {
 		return nil
@@ -188,21 +186,24 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	return out.err
 }
 
-// setRange puts the normal form of a Range field into a request's header. A
-// range that must be refused is left malformed, so that ServeContent refuses it
-// at its place in the order of RFC 9110, section 13.2.2: after the conditions.
-func setRange(h http.Header, field string, size int64) *problem.Problem {
-	normal, err := normalRange(field, size)
+// takeRange reads a request's Range field and leaves its normal form in its
+// place. A range that must be refused is left malformed, so that ServeContent
+// refuses it at its place in the order of RFC 9110, section 13.2.2: after the
+// conditions. Only GET has ranges (section 14.2).
+func (c *contentWriter) takeRange(r *http.Request) {
+	var err error
+	if field := r.Header.Get("Range"); field != "" && !c.head {
+		c.ranges, err = parseRanges(field, c.blob.Size)
+	}
 	switch {
 	case err != nil:
-		h.Set("Range", "bytes=refused")
-		return err.(*problem.Problem)
-	case normal == "":
-		h.Del("Range")
+		c.refused = err.(*problem.Problem)
+		r.Header.Set("Range", "bytes=refused")
+	case len(c.ranges) == 0:
+		r.Header.Del("Range")
 	default:
-		h.Set("Range", normal)
+		r.Header.Set("Range", normalRange(c.ranges))
 	}
-	return nil
 }
 
 func (f *Face) release(w http.ResponseWriter, r *http.Request, d digest.Digest) error {

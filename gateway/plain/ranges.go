@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,58 +13,75 @@ import (
 // 14.2, lets a server refuse many small ones).
 const maxRanges = 64
 
-// normalRange reads a Range field for a blob of size bytes and returns it in
-// the form http.ServeContent understands without doubt: no spaces, no empty
-// elements, no number beyond the blob, none of the ranges that hold no byte.
-// It is "" where the field is to be ignored: a unit that is not bytes, or, as
-// there is no range of nothing, an empty blob. A field that is malformed or
-// names only bytes that are not there is a 416 problem.
-func normalRange(field string, size int64) (string, error) {
+// span is a range of bytes, both ends included.
+type span struct{ first, last int64 }
+
+// parseRanges reads a Range field for a blob of size bytes and returns the ranges
+// that hold a byte of it, cut to what is there. It returns none where the field
+// is to be ignored: a unit that is not bytes, or, as there is no range of
+// nothing, an empty blob. A field that is malformed or names only bytes that are
+// not there is a 416 problem.
+func parseRanges(field string, size int64) ([]span, error) {
 	unit, set, ok := strings.Cut(field, "=")
 	if !ok || !strings.EqualFold(unit, "bytes") || size == 0 {
-		return "", nil
+		return nil, nil
 	}
-	specs := strings.Split(set, ",")
-	if len(specs) > maxRanges {
-		return "", rangeProblem("%d ranges: %d at most", len(specs), maxRanges)
+	if n := strings.Count(set, ",") + 1; n > maxRanges {
+		return nil, rangeProblem("%d ranges: %d at most", n, maxRanges)
 	}
-	var within []string
-	for _, spec := range specs {
+	var within []span
+	for spec := range strings.SplitSeq(set, ",") {
 		spec = strings.Trim(spec, " \t")
 		if spec == "" { // an empty list element, RFC 9110, section 5.6.1
 			continue
 		}
-		first, last, ok := parseSpec(spec, size)
+		s, ok := parseSpec(spec, size)
 		if !ok {
-			return "", rangeProblem("malformed range %.80q", spec)
+			return nil, rangeProblem("malformed range %.80q", spec)
 		}
-		if first <= last {
-			within = append(within, strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(last, 10))
+		if s.first <= s.last {
+			within = append(within, s)
 		}
 	}
 	if len(within) == 0 {
-		return "", rangeProblem("no byte of %.80q is within the %d of the blob", set, size)
+		return nil, rangeProblem("no byte of %.80q is within the %d of the blob", set, size)
 	}
-	return "bytes=" + strings.Join(within, ","), nil
+	return within, nil
 }
 
-// parseSpec reads "first-last", "first-" or "-length" and returns the first and
-// last byte within the blob; first > last where there is none.
-func parseSpec(spec string, size int64) (first, last int64, ok bool) {
+// normalRange returns ranges in the form http.ServeContent understands without
+// doubt: no spaces, no empty elements, no number beyond the blob, none of the
+// ranges that hold no byte.
+func normalRange(ranges []span) string {
+	b := []byte("bytes=")
+	for i, r := range ranges {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, r.first, 10)
+		b = append(b, '-')
+		b = strconv.AppendInt(b, r.last, 10)
+	}
+	return string(b)
+}
+
+// parseSpec reads "first-last", "first-" or "-length" and returns the bytes of it
+// within the blob; first > last where there are none.
+func parseSpec(spec string, size int64) (s span, ok bool) {
 	a, b, ok := strings.Cut(spec, "-")
 	x, okA := parseNumber(a)
 	y, okB := parseNumber(b)
 	switch {
 	case !ok || !okA || !okB || (a == "" && b == ""):
-		return 0, 0, false
+		return span{}, false
 	case a == "":
-		return size - min(y, size), size - 1, true
+		return span{size - min(y, size), size - 1}, true
 	case b == "":
-		return x, size - 1, true
+		return span{x, size - 1}, true
 	case x > y:
-		return 0, 0, false
+		return span{}, false
 	}
-	return x, min(y, size-1), true
+	return span{x, min(y, size-1)}, true
 }
 
 // parseNumber reads digits and nothing else. A number too large for an int64
@@ -77,7 +95,7 @@ func parseNumber(s string) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return 1<<63 - 1, true
+		return math.MaxInt64, true
 	}
 	return n, true
 }

@@ -40,7 +40,7 @@ type body struct {
 // success are removed.
 func (p *Problem) Write(w http.ResponseWriter) {
 	h := w.Header()
-	for _, field := range []string{"Cache-Control", "Content-Disposition", "Content-Length", "Etag", "Last-Modified", "Repr-Digest"} {
+	for _, field := range []string{"Cache-Control", "Content-Disposition", "Content-Length", "Content-Security-Policy", "Etag", "Last-Modified", "Repr-Digest"} {
 		h.Del(field)
 	}
 	h.Set("Content-Type", "application/problem+json")

@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// response is an answer on its way, each step of it under a deadline. It counts
+// and remembers its status.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	pace    Pace
+	body    *body // of the request
+	head    bool  // a HEAD request: what is written is not sent
+	until   time.Time
+	status  int   // 0 before the header
+	n       int64 // bytes of the body sent
+}
+
+func newResponse(w http.ResponseWriter, r *http.Request, p Pace) *response {
+	c := http.NewResponseController(w)
+	x := &response{ResponseWriter: w, control: c, pace: p, body: newBody(r, c, p), head: r.Method == http.MethodHead}
+	x.roll()
+	return x
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *response) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+		if !r.body.leave() {
+			r.Header().Set("Connection", "close")
+		}
+		r.roll()
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// begin sends the header of a success where none was sent.
+func (r *response) begin() {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (r *response) Write(p []byte) (written int, err error) {
+	r.begin()
+	for first := true; first || (len(p) > 0 && err == nil); first = false {
+		r.roll()
+		var n int
+		n, err = r.ResponseWriter.Write(p[:min(len(p), r.pace.slice())])
+		written += n
+		p = p[n:]
+	}
+	r.count(int64(written))
+	return written, err
+}
+
+// ReadFrom implements io.ReaderFrom: it hands slices of a file on, so that it
+// goes to the socket by sendfile and a stalled reader is still seen.
+func (r *response) ReadFrom(src io.Reader) (written int64, err error) {
+	r.begin()
+	to, ok := r.ResponseWriter.(io.ReaderFrom)
+	limited, isLimited := src.(*io.LimitedReader)
+	if !ok || !isLimited {
+		return io.Copy(struct{ io.Writer }{r}, src)
+	}
+	file, isFile := limited.R.(*os.File)
+	if !isFile {
+		return io.Copy(struct{ io.Writer }{r}, src)
+	}
+	return r.sendFile(to, file, limited)
+}
+
+// sendFile sends large slices of a file, each under one idle time. A reader that
+// did not take a whole slice in that time, but enough to be within the minimum
+// rate, is given another: only what left by sendfile is counted then, which the
+// file's own offset shows, as nothing waits in a buffer that has failed.
+func (r *response) sendFile(to io.ReaderFrom, file *os.File, from *io.LimitedReader) (written int64, err error) {
+	defer func() { r.count(written) }()
+	start, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	for from.N > 0 {
+		part := &io.LimitedReader{R: file, N: min(from.N, maxSlice)}
+		r.roll()
+		n, err := to.ReadFrom(part)
+		from.N -= n
+		written += n
+		if errors.Is(err, os.ErrDeadlineExceeded) && n >= r.pace.least() {
+			if at, serr := file.Seek(0, io.SeekCurrent); serr == nil && at == start+written {
+				continue
+			}
+		}
+		if err != nil || part.N > 0 {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func (r *response) count(n int64) {
+	if !r.head {
+		r.n += n
+	}
+}
+
+// roll gives the next step one idle time.
+func (r *response) roll() {
+	if r.pace.Idle == 0 {
+		return
+	}
+	if d := time.Now().Add(r.pace.Idle); r.pace.worth(d, r.until) {
+		r.until = d
+		r.control.SetWriteDeadline(d)
+	}
+}
+
+// finish leaves the connection the way the next request should find it: what is
+// still buffered has one more idle time.
+func (r *response) finish() {
+	r.begin()
+	r.roll()
+}
