@@ -27,7 +27,10 @@ type Backend interface {
 	// Resume goes on with a suspended upload, in this process or another, at
 	// the byte where Suspend left it. What was written after that Suspend and
 	// not suspended again is gone. A state that is malformed or whose upload
-	// was committed, aborted or swept is ErrUploadUnknown.
+	// was committed, aborted or swept is ErrUploadUnknown. Going on from an
+	// earlier state gives up the later ones. Of uploads resumed from one at
+	// the same time, all but one may fail at any call; each object that is
+	// committed has the bytes of one of them alone, and keeps them.
 	Resume(ctx context.Context, state []byte) (Upload, error)
 
 	// Open reads n bytes of an object from offset off; n < 0 reads to the end.
@@ -76,7 +79,8 @@ type Upload interface {
 	// durably: when it returns nil they survive a power failure, and a reader
 	// sees the whole object or the one before it. It replaces what was there.
 	// When it fails, the object may or may not be there; calling it again with
-	// the same key is allowed.
+	// the same key is allowed. A key that is a folder of another key, as a is
+	// of a/b, or below one, may be refused with ErrKeyInvalid.
 	Commit(ctx context.Context, key string) error
 
 	// Abort ends the upload and leaves nothing behind, also of what was
@@ -122,14 +126,14 @@ var (
 )
 
 // CheckKey returns ErrKeyInvalid unless key is one every backend can hold:
-// 1 to 512 bytes of lower-case letters, digits, '.', '_' and '-' in non-empty
-// segments parted by '/', none of which begins with a dot.
+// 1 to 512 bytes of lower-case letters, digits, '.', '_' and '-' in segments of
+// 1 to 255 bytes parted by '/', none of which begins with a dot.
 func CheckKey(key string) error {
 	if key == "" || len(key) > 512 {
 		return fmt.Errorf("%w: length %d", ErrKeyInvalid, len(key))
 	}
 	for segment := range strings.SplitSeq(key, "/") {
-		if segment == "" || segment[0] == '.' || strings.Trim(segment, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+		if segment == "" || len(segment) > 255 || segment[0] == '.' || strings.Trim(segment, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
 			return fmt.Errorf("%w: %q", ErrKeyInvalid, key)
 		}
 	}
