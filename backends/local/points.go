@@ -34,6 +34,13 @@ type points struct {
 	claim string
 }
 
+func (p *points) file() *os.File {
+	if p == nil {
+		return nil
+	}
+	return p.File
+}
+
 const pointsSuffix = ".points"
 
 func (u *upload) pointsName() string { return u.name() + pointsSuffix }
@@ -99,17 +106,13 @@ func (p *points) check() error {
 	return nil
 }
 
-// exclusively runs f while nobody else touches the upload's files, which it
-// opens where they were let go of.
+// exclusively runs f while nobody else touches the upload's files.
 func (u *upload) exclusively(ctx context.Context, f func() error) error {
-	if u.claim == "" {
+	p := u.points
+	if p == nil {
 		return f()
 	}
-	if err := u.reopen(); err != nil {
-		return err
-	}
-	p := u.points
-	if err := p.check(); err != nil { // whoever goes on with it may hold the lock for long
+	if err := p.check(); err != nil { // who goes on with it may hold the lock for long
 		return err
 	}
 	if err := p.lock(ctx); err != nil {
@@ -122,22 +125,6 @@ func (u *upload) exclusively(ctx context.Context, f func() error) error {
 	return f()
 }
 
-func (u *upload) reopen() (err error) {
-	if u.file == nil {
-		if u.file, err = os.OpenFile(u.name(), os.O_RDWR, 0); err != nil {
-			return unknown(err)
-		}
-	}
-	if u.points == nil {
-		f, err := os.OpenFile(u.pointsName(), os.O_RDWR, 0)
-		if err != nil {
-			return unknown(err)
-		}
-		u.points = &points{f, u.claim}
-	}
-	return nil
-}
-
 // unknown is what an absent file of an upload means.
 func unknown(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -146,8 +133,7 @@ func unknown(err error) error {
 	return err
 }
 
-// Suspend implements backends.Upload. It lets go of the files: who never comes
-// back leaves none open.
+// Suspend implements backends.Upload.
 func (u *upload) Suspend(ctx context.Context) ([]byte, error) {
 	s := state{u.id, u.off, rand.Text()}
 	if err := u.usable(ctx); err != nil {
@@ -161,7 +147,6 @@ func (u *upload) Suspend(ctx context.Context) ([]byte, error) {
 		u.failed = fmt.Errorf("suspend upload: %w", fault(err))
 		return nil, u.failed
 	}
-	u.close()
 	return []byte(s.String()), nil
 }
 
@@ -208,7 +193,7 @@ func (u *upload) createPoints() error {
 		os.Remove(u.pointsName())
 		return err
 	}
-	u.claim, u.points = claim, &points{f, claim}
+	u.points = &points{f, claim}
 	return nil
 }
 
@@ -235,16 +220,16 @@ func (b *Backend) Resume(ctx context.Context, text []byte) (backends.Upload, err
 	if err != nil {
 		return nil, fmt.Errorf("resume upload: %w", err)
 	}
-	u := &upload{b: b, ctx: ctx, id: s.id, off: s.off, written: s.off, claim: rand.Text()}
+	u := &upload{b: b, ctx: ctx, id: s.id, off: s.off, written: s.off}
 	if err := u.resume(ctx, s); err != nil {
-		u.close()
+		u.release()
 		return nil, fmt.Errorf("resume upload: %w", fault(err))
 	}
 	return u, nil
 }
 
 func (u *upload) resume(ctx context.Context, s state) error {
-	if err := u.reopen(); err != nil {
+	if err := u.open(rand.Text()); err != nil {
 		if gone := u.b.marked(); gone != nil {
 			return gone
 		}
@@ -261,6 +246,18 @@ func (u *upload) resume(ctx context.Context, s state) error {
 		return err
 	}
 	return u.file.Truncate(s.off)
+}
+
+func (u *upload) open(claim string) (err error) {
+	if u.file, err = os.OpenFile(u.name(), os.O_RDWR, 0); err != nil {
+		return unknown(err)
+	}
+	f, err := os.OpenFile(u.pointsName(), os.O_RDWR, 0)
+	if err != nil {
+		return unknown(err)
+	}
+	u.points = &points{f, claim}
+	return nil
 }
 
 // check looks at the staging file under the lock: it may have become an object,

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"artifactstore/backends"
 )
 
 // sweepBatch is how many names are read at a time.
@@ -84,7 +82,7 @@ func (b *Backend) sweepUpload(ctx context.Context, id string, before time.Time) 
 		return false, err
 	}
 	u.points = &points{File: f}
-	defer u.close()
+	defer u.release()
 	if err := u.points.lock(ctx); err != nil {
 		return false, err
 	}
@@ -129,5 +127,3 @@ func removeFile(name string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-var _ backends.Upload = (*upload)(nil)

@@ -22,9 +22,8 @@ type upload struct {
 	id  string
 	off int64 // bytes written
 
-	file   *os.File // nil while suspended
-	points *points  // nil before the first Suspend and while suspended
-	claim  string   // "" before the first Suspend
+	file   *os.File
+	points *points // nil before the first Suspend
 
 	written int64      // bytes for which the writeback was started
 	failed  error      // why only Abort may follow
@@ -50,7 +49,7 @@ func (b *Backend) Begin(ctx context.Context, _ backends.Hint) (backends.Upload, 
 	u := &upload{b: b, ctx: ctx, id: rand.Text()}
 	err := u.create()
 	if isAbsent(err) {
-		if err = b.marked(); err == nil { // somebody tidied the staging folder away
+		if err = b.marked(); err == nil { // somebody removed the staging folder
 			if err = os.Mkdir(b.staging, dirMode); err == nil || errors.Is(err, fs.ErrExist) {
 				err = u.create()
 			}
@@ -168,7 +167,7 @@ func (u *upload) Commit(ctx context.Context, key string) error {
 		return fmt.Errorf("commit %s: %w", key, keyFault(err))
 	}
 	u.done, u.over = true, true
-	u.close()
+	u.release()
 	return nil
 }
 
@@ -234,7 +233,7 @@ func (u *upload) Abort(ctx context.Context) error {
 
 // discard removes the files of an upload that is still ours.
 func (u *upload) discard() error {
-	defer u.close()
+	defer u.release()
 	err := u.exclusively(context.Background(), func() error {
 		err := os.Remove(u.name())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -248,14 +247,32 @@ func (u *upload) discard() error {
 	return nil
 }
 
-// close lets go of the files.
-func (u *upload) close() {
-	if u.file != nil {
-		u.file.Close()
-		u.file = nil
+// Close implements backends.Upload.
+func (u *upload) Close() error {
+	if u.over {
+		return nil
 	}
-	if u.points != nil {
-		u.points.Close()
-		u.points = nil
+	u.over = true
+	if u.pending != nil {
+		go func() {
+			<-u.pending
+			u.release()
+		}()
+		return nil
 	}
+	u.release()
+	return nil
 }
+
+// release lets go of the files. What there was to hear of them, Suspend and
+// Commit have heard from fsync.
+func (u *upload) release() {
+	for _, f := range []*os.File{u.file, u.points.file()} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	u.file, u.points = nil, nil
+}
+
+var _ backends.Upload = (*upload)(nil)
