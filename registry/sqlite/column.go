@@ -1,0 +1,35 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"time"
+
+	"artifactstore/cas/digest"
+)
+
+// A column's value comes from a STRICT table, so its type is known.
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func moment(v driver.Value) time.Time { return time.UnixMicro(v.(int64)).UTC() }
+
+// sum is a digest's column: NULL for the zero digest.
+func sum(d digest.Digest) driver.Value {
+	if d.IsZero() {
+		return nil
+	}
+	return d.Sum()
+}
+
+func digestOf(alg digest.Algorithm, v driver.Value) digest.Digest {
+	if v == nil {
+		return digest.Digest{}
+	}
+	return digest.New(alg, v.([]byte))
+}
+
+// text is a column that may be NULL.
+func text(v driver.Value) string {
+	s, _ := v.(string)
+	return s
+}

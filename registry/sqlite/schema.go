@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+
+	"artifactstore/registry"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+func migrations() fs.FS {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the embedded folder has this name
+	}
+	return sub
+}
+
+// openAttempts bounds how often an opening that met another one starts again.
+// Each migration is one immediate transaction, so of processes that
+// migrate at once one does it; the others fail on what is there already, and
+// find nothing left to do when they look again.
+const openAttempts = 20
+
+// migrate brings the database to this program's schema.
+func migrate(ctx context.Context, path string, busy time.Duration) error {
+	connector, err := sqlite.NewConnector(dsn(path, busy, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"))
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations())
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		err := up(ctx, provider)
+		if err == nil || attempt == openAttempts || errors.Is(err, registry.ErrSchema) {
+			return err
+		}
+		if err := sleep(ctx, time.Duration(attempt)*5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func up(ctx context.Context, provider *goose.Provider) error {
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("%w: the database has schema version %d, this program knows versions up to %d: run a newer artifactstore",
+			registry.ErrSchema, current, target)
+	}
+	if current == target {
+		return nil
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,244 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"artifactstore/registry"
+)
+
+const (
+	// maxGroup bounds the changes of one transaction, and so how long it
+	// takes: another process may be waiting for the lock.
+	maxGroup = 256
+	// turn is how long a writer goes on without a pause, and pause how long it
+	// then leaves the lock alone. pause must be longer than poll, the time
+	// after which a waiting writer asks again, or the waiting one misses it.
+	turn  = 50 * time.Millisecond
+	pause = 3 * time.Millisecond
+	poll  = time.Millisecond
+)
+
+// change is one caller's change: it is made whole or not at all.
+type change struct {
+	ctx  context.Context
+	make func(*transaction) error
+	err  error
+	done chan struct{} // closed when err is final
+}
+
+// writer is the goroutine that makes all changes of this process.
+type writer struct {
+	busy  time.Duration
+	now   func() time.Time
+	tell  func(position uint64) // is told the end of the log after each commit
+	dial  func() (*conn, error)
+	queue chan *change
+	ended sync.WaitGroup
+
+	conn   *conn // nil after a failure that leaves its state in doubt
+	pace   pace
+	failed atomic.Bool // the last group failed for want of room or a broken disk
+}
+
+func newWriter(busy time.Duration, now func() time.Time, tell func(uint64), dial func() (*conn, error)) *writer {
+	return &writer{busy: busy, now: now, tell: tell, dial: dial, queue: make(chan *change, maxGroup)}
+}
+
+// start opens the connection and lets the goroutine run.
+func (w *writer) start() (err error) {
+	if w.conn, err = w.dial(); err != nil {
+		return err
+	}
+	w.ended.Go(w.run)
+	return nil
+}
+
+// stop ends the goroutine after what was submitted. Nobody may submit any more.
+func (w *writer) stop() error {
+	close(w.queue)
+	w.ended.Wait()
+	if w.conn == nil {
+		return nil
+	}
+	return w.conn.close()
+}
+
+// submit makes a change and waits until it is committed or refused, or the
+// context ends: then it may still be made.
+func (w *writer) submit(ctx context.Context, do func(*transaction) error) error {
+	c := &change{ctx: ctx, make: do, done: make(chan struct{})}
+	select {
+	case w.queue <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writer) run() {
+	group := make([]*change, 0, maxGroup)
+	for c := range w.queue {
+		group = w.gather(append(group[:0], c))
+		w.pace.rest()
+		err := w.commit(group)
+		w.pace.wrote()
+		for _, c := range group {
+			if c.err == nil {
+				c.err = err
+			}
+			close(c.done)
+		}
+		clear(group)
+	}
+}
+
+// gather adds what waits, without waiting for more.
+func (w *writer) gather(group []*change) []*change {
+	for len(group) < maxGroup {
+		select {
+		case c, ok := <-w.queue:
+			if !ok {
+				return group
+			}
+			group = append(group, c)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit makes a group's changes in one transaction. A change that is refused
+// gets its error; an error that commit returns is that of all others, and of a
+// transaction that was rolled back.
+func (w *writer) commit(group []*change) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: panic: %v", registry.ErrUnavailable, p)
+		}
+		err = translate(err)
+		if err != nil {
+			w.abort()
+		}
+		w.failed.Store(err != nil && !isBusy(err))
+	}()
+	t, err := w.begin()
+	if err != nil {
+		return err
+	}
+	for _, c := range group {
+		if c.err = c.ctx.Err(); c.err != nil {
+			continue
+		}
+		if err := t.make(c); err != nil {
+			return err
+		}
+	}
+	if _, err := t.conn.exec(context.Background(), "COMMIT"); err != nil {
+		return err
+	}
+	w.tell(uint64(t.position))
+	return nil
+}
+
+// begin starts a transaction as soon as no other process has one.
+func (w *writer) begin() (*transaction, error) {
+	if w.conn == nil {
+		c, err := w.dial()
+		if err != nil {
+			return nil, err
+		}
+		w.conn = c
+	}
+	if err := beginImmediate(w.conn, w.busy); err != nil {
+		return nil, err
+	}
+	return newTransaction(w.conn, w.now)
+}
+
+// abort leaves the connection without a transaction, or leaves the connection.
+func (w *writer) abort() {
+	if w.conn == nil {
+		return
+	}
+	// SQLite has already rolled back after some errors: then this one fails,
+	// and so it does when no transaction was begun.
+	_, _ = w.conn.exec(context.Background(), "ROLLBACK")
+	if err := w.conn.idle(); err != nil {
+		w.conn.close()
+		w.conn = nil
+	}
+}
+
+// pace makes a writer that never rests leave the lock to others now and then.
+type pace struct{ rested, last time.Time }
+
+// rest is called before a group.
+func (p *pace) rest() {
+	switch now := time.Now(); {
+	case now.Sub(p.last) >= pause:
+		p.rested = now
+	case now.Sub(p.rested) >= turn:
+		time.Sleep(pause)
+		p.rested = time.Now()
+	}
+}
+
+// wrote is called after a group.
+func (p *pace) wrote() { p.last = time.Now() }
+
+// transaction is what a change is made in.
+type transaction struct {
+	conn     *conn
+	now      func() time.Time
+	position int64 // of the last event
+	time     int64 // of the last event
+}
+
+func newTransaction(c *conn, now func() time.Time) (*transaction, error) {
+	t := &transaction{conn: c, now: now}
+	var err error
+	t.position, t.time, err = readHead(c)
+	return t, err
+}
+
+// make makes one change in a savepoint. It returns an error only when the
+// whole transaction is lost; a refused change has its own.
+func (t *transaction) make(c *change) error {
+	ctx := context.Background()
+	before := *t
+	if _, err := t.conn.exec(ctx, "SAVEPOINT change"); err != nil {
+		return err
+	}
+	if c.err = translate(c.make(t)); c.err != nil {
+		if lost(c.err) {
+			return c.err
+		}
+		*t = before
+		if _, err := t.conn.exec(ctx, "ROLLBACK TO change"); err != nil {
+			return err
+		}
+	}
+	_, err := t.conn.exec(ctx, "RELEASE change")
+	return err
+}
+
+// lost reports whether an error speaks against the database, not the change.
+func lost(err error) bool {
+	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrFull)
+}
+
+// clock is the time for the next event: never before the last one.
+func (t *transaction) clock() int64 {
+	return max(t.now().UnixMicro(), t.time)
+}
