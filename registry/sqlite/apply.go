@@ -23,7 +23,8 @@ VALUES ((SELECT position FROM blobs WHERE sha256 = ?1), ?2, 'stored', ?3, ?4)`
 
 	applyLocationFailed = `
 UPDATE locations SET state = 'failed', reason = ?3, failed = ?1
-WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2 AND state = 'stored'`
+WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2 AND state = 'stored'
+AND (?4 IS NULL OR recorded_at = ?4)`
 
 	applyLocationRepaired = `
 UPDATE locations SET state = 'stored', reason = NULL, failed = NULL, recorded_at = ?3
@@ -53,7 +54,7 @@ func apply(c *conn, position, at int64, e registry.Event) error {
 	case registry.LocationRecorded:
 		return one(c, d, applyLocationRecorded, d.Blob.Sum(), d.BackendID, at, position)
 	case registry.LocationFailed:
-		return one(c, d, applyLocationFailed, d.Blob.Sum(), d.BackendID, string(d.Reason))
+		return one(c, d, applyLocationFailed, d.Blob.Sum(), d.BackendID, string(d.Reason), written(d.RecordedAt))
 	case registry.LocationRepaired:
 		return one(c, d, applyLocationRepaired, d.Blob.Sum(), d.BackendID, at)
 	case registry.BlobLeased:

@@ -11,6 +11,14 @@ import (
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
+// written is a time of writing that an event may leave open: NULL then.
+func written(t time.Time) driver.Value {
+	if t.IsZero() {
+		return nil
+	}
+	return micros(t)
+}
+
 func moment(v driver.Value) time.Time { return time.UnixMicro(v.(int64)).UTC() }
 
 // sum is a digest's column: NULL for the zero digest.
