@@ -43,7 +43,9 @@ var golden = map[string]Record{
 	"blob_stored_sha512": at(23, "ci", BlobStored{SHA256: abc256, BLAKE3: abcB3, SHA512: abc512, Size: 3}),
 	"location_recorded":  at(24, "ci", LocationRecorded{Blob: abc256, BackendID: "local"}),
 	"location_failed":    at(256, "gateway", LocationFailed{Blob: abc256, BackendID: "rgw", Reason: Mismatch}),
-	"location_repaired":  at(65536, "Ünïcode ☃", LocationRepaired{Blob: abc256, BackendID: "rgw", Source: "push"}),
+	"location_failed_then": at(255, "gateway", LocationFailed{Blob: abc256, BackendID: "rgw", Reason: Truncated,
+		RecordedAt: time.Date(2026, 11, 22, 9, 30, 0, 120000, time.UTC)}),
+	"location_repaired": at(65536, "Ünïcode ☃", LocationRepaired{Blob: abc256, BackendID: "rgw", Source: "push"}),
 	"blob_leased": at(1<<32, "ci", BlobLeased{Blob: abc256, Producer: "ci-main", RetentionClass: "standard",
 		Until: time.Date(2027, 2, 21, 10, 0, 0, 500000000, time.UTC)}),
 	"blob_leased_forever": at(1<<63-1, "ci", BlobLeased{Blob: abc256, Producer: "ci", RetentionClass: "release", Until: Forever}),
@@ -133,7 +135,15 @@ func TestDataColumn(t *testing.T) {
 			t.Errorf("data of blob_released read as %q: %+v, %v", typ, d, err)
 		}
 	}
-	if _, err := DecodeData(TypeBlobReleased, append(data, 0)); !errors.Is(err, ErrRecord) {
-		t.Errorf("trailing byte: %v", err)
+	for what, b := range map[string][]byte{
+		"trailing byte":         append(bytes.Clone(data), 0),
+		"length in two bytes":   append([]byte{0xb8, 1}, data[1:]...),
+		"key in two bytes":      bytes.Replace(data, []byte("\x64blob"), []byte("\x78\x04blob"), 1),
+		"digest in three bytes": bytes.Replace(data, []byte("\x78\x47"), []byte("\x79\x00\x47"), 1),
+		"nothing":               nil,
+	} {
+		if _, err := DecodeData(TypeBlobReleased, b); !errors.Is(err, ErrRecord) || bytes.Equal(b, data) {
+			t.Errorf("data with %s: %v", what, err)
+		}
 	}
 }

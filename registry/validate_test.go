@@ -46,6 +46,8 @@ func TestValidate(t *testing.T) {
 		{"no reason", false, LocationFailed{Blob: abc256, BackendID: "local"}},
 		{"unknown reason", false, LocationFailed{Blob: abc256, BackendID: "local", Reason: "Missing"}},
 		{"truncated", true, LocationFailed{Blob: abc256, BackendID: "local", Reason: Truncated}},
+		{"failed as written", true, LocationFailed{Blob: abc256, BackendID: "local", Reason: Missing, RecordedAt: Forever}},
+		{"failed as written, nanoseconds", false, LocationFailed{Blob: abc256, BackendID: "local", Reason: Missing, RecordedAt: time.Unix(1, 1).UTC()}},
 		{"no source", false, LocationRepaired{Blob: abc256, BackendID: "local"}},
 		{"repaired nowhere", false, LocationRepaired{Blob: abc256, Source: "push"}},
 		{"no producer", false, lease(func(d *BlobLeased) { d.Producer = "" })},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -74,7 +76,7 @@ func (r *run) event(t *rapid.T) registry.Event {
 		Data: rapid.OneOf(
 			rapid.Custom(func(t *rapid.T) registry.Data { return r.stored(t, n) }),
 			rapid.Just[registry.Data](recorded(n, backend)),
-			rapid.Just[registry.Data](failed(n, backend)),
+			rapid.Custom(func(t *rapid.T) registry.Data { return r.failed(t, n, backend) }),
 			rapid.Just[registry.Data](repaired(n, backend)),
 			rapid.Map(rapid.IntRange(1, 5), func(d int) registry.Data { return leased(n, day(d)) }),
 			rapid.Just[registry.Data](released(n)),
@@ -94,6 +96,19 @@ func (r *run) stored(t *rapid.T, n int) registry.BlobStored {
 		d.Size++
 	case 1:
 		d.BLAKE3 = stored(r.first).BLAKE3
+	}
+	return d
+}
+
+// failed draws a failure, sometimes one that names the write it speaks of, or an
+// earlier one.
+func (r *run) failed(t *rapid.T, n int, backend string) registry.LocationFailed {
+	d := failed(n, backend)
+	b, _ := r.model.Blob(d.Blob)
+	i := slices.IndexFunc(b.Locations, func(l registry.Location) bool { return l.BackendID == backend })
+	if i >= 0 && rapid.Bool().Draw(t, "names the write") {
+		earlier := rapid.IntRange(0, 1).Draw(t, "earlier by µs")
+		d.RecordedAt = b.Locations[i].RecordedAt.Add(-time.Duration(earlier) * time.Microsecond)
 	}
 	return d
 }
