@@ -104,11 +104,14 @@ func (r *run) stored(t *rapid.T, n int) registry.BlobStored {
 // earlier one.
 func (r *run) failed(t *rapid.T, n int, backend string) registry.LocationFailed {
 	d := failed(n, backend)
+	named := rapid.SampledFrom([]string{"no write", "the write", "an earlier write"}).Draw(t, "names")
 	b, _ := r.model.Blob(d.Blob)
 	i := slices.IndexFunc(b.Locations, func(l registry.Location) bool { return l.BackendID == backend })
-	if i >= 0 && rapid.Bool().Draw(t, "names the write") {
-		earlier := rapid.IntRange(0, 1).Draw(t, "earlier by µs")
-		d.RecordedAt = b.Locations[i].RecordedAt.Add(-time.Duration(earlier) * time.Microsecond)
+	switch {
+	case i >= 0 && named == "the write":
+		d.RecordedAt = b.Locations[i].RecordedAt
+	case i >= 0 && named == "an earlier write":
+		d.RecordedAt = b.Locations[i].RecordedAt.Add(-time.Microsecond)
 	}
 	return d
 }
