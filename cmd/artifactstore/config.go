@@ -18,25 +18,72 @@ ARTIFACTSTORE_LISTEN or ARTIFACTSTORE_REGISTRY_URL.`,
 }
 
 func configCheckCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:     "check",
-		Short:   "Say whether the configuration is right, and where it is not",
-		Example: `  artifactstore config check --config artifactstore.yaml`,
-		Args:    exactly(0),
+	var producer, class string
+	var probing bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether the configuration is right, and where it is not",
+		Long: `Say whether the configuration is right; each mistake is shown with its file, line
+and column. With --producer or --retention-class, say where the bytes of such an
+upload go and how long they are kept. With --probe, open the registry (which is
+created where it is missing) and every backend, and see whether they work.`,
+		Example: `  artifactstore config check --config artifactstore.yaml
+  artifactstore config check --producer ci-7 --retention-class release
+  artifactstore config check --probe`,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := config.Load(f.config, os.Environ()); err != nil {
+			c, err := config.Load(f.config, os.Environ())
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is right")
-			return err
+			var found verdict
+			if producer != "" || class != "" {
+				if found.Route, err = explain(c, producer, class); err != nil {
+					return err
+				}
+			}
+			if probing {
+				found.Probe = probe(cmd.Context(), c)
+			}
+			return found.show(cmd, f)
 		},
 	}
+	cmd.Flags().StringVar(&producer, "producer", "", "`NAME` of a producer to explain the way of")
+	cmd.Flags().StringVar(&class, "retention-class", "", "`CLASS` to explain the way of")
+	cmd.Flags().BoolVar(&probing, "probe", false, "open the registry and the backends")
+	return cmd
+}
+
+// verdict is what "config check" found of a configuration that is right.
+type verdict struct {
+	Route *route `json:"route,omitempty"`
+	Probe []part `json:"probe,omitempty"`
+}
+
+func (v verdict) show(cmd *cobra.Command, f *flags) error {
+	if f.json {
+		if err := printJSON(cmd, v); err != nil {
+			return err
+		}
+		return failedParts(v.Probe)
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintln(out, "the configuration is right")
+	if v.Route != nil {
+		fmt.Fprintln(out, v.Route)
+	}
+	for _, p := range v.Probe {
+		fmt.Fprintln(out, p)
+	}
+	return failedParts(v.Probe)
 }
 
 func configShowCommand(f *flags) *cobra.Command {
 	return &cobra.Command{
-		Use:     "show",
-		Short:   "Show the configuration that holds, every key of it",
+		Use:   "show",
+		Short: "Show the configuration that holds, every key of it",
+		Long: `Show the configuration that holds, every key of it, as a file that can be given to
+--config. A password in registry.url is not shown.`,
 		Example: `  artifactstore config show > artifactstore.yaml`,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -30,34 +30,38 @@ with --json. --follow goes on with what happens from now on.`,
   artifactstore events --follow`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c := newClient(f)
-			for {
-				var wait time.Duration
-				if follow {
-					wait = followWait
-				}
-				page, next, err := c.Events(cmd.Context(), after, eventPage, wait)
-				if err != nil {
-					if cmd.Context().Err() != nil {
-						return nil // Ctrl-C is how a follower ends
-					}
-					return fmt.Errorf("events: %w", err)
-				}
-				for _, e := range page {
-					if err := showEvent(cmd, f, e); err != nil {
-						return err
-					}
-				}
-				if len(page) == 0 && !follow {
-					return nil
-				}
-				after = next
-			}
+			return showEvents(cmd, f, after, follow)
 		},
 	}
 	cmd.Flags().Uint64Var(&after, "after", 0, "begin after this `POSITION`")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more")
 	return cmd
+}
+
+// showEvents shows page after page until the log has no more, or, following, for
+// ever.
+func showEvents(cmd *cobra.Command, f *flags, after uint64, follow bool) error {
+	c, wait := newClient(f), time.Duration(0)
+	if follow {
+		wait = followWait
+	}
+	for {
+		page, next, err := c.Events(cmd.Context(), after, eventPage, wait)
+		switch {
+		case err != nil && follow && cmd.Context().Err() != nil:
+			return nil // Ctrl-C is how a follower ends
+		case err != nil:
+			return fmt.Errorf("events: %w", unreached(f, err))
+		case len(page) == 0 && !follow:
+			return nil
+		}
+		for _, e := range page {
+			if err := showEvent(cmd, f, e); err != nil {
+				return err
+			}
+		}
+		after = next
+	}
 }
 
 func showEvent(cmd *cobra.Command, f *flags, e client.Event) error {

@@ -1,6 +1,9 @@
 // Command artifactstore is a gateway that stores build artifacts by what they
 // are. Each verb of the command line has a file of its own here; they wire the
 // packages together and do nothing else.
+//
+// Exit statuses: 0 done, 1 failed, 2 called in a wrong way. (3 is reserved for a
+// verification that found failed locations.)
 package main
 
 import (
@@ -15,10 +18,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker.
-var version = "unknown"
-
-// The exit statuses.
+// The exit statuses besides 0.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -31,7 +31,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -71,10 +71,12 @@ func root() *cobra.Command {
 		Long: `artifactstore keeps build artifacts by what they are: every blob has the name of
 its own digest, is hashed as it arrives, written once, and can be proven to be
 what was uploaded. "serve" runs the gateway; the other commands speak to one, or
-look after its registry.`,
+look after its registry.
+
+Exit status: 0 done, 1 failed, 2 called in a wrong way.`,
 		Example: `  artifactstore serve
   artifactstore put dist/app.tar.gz
-  artifactstore get sha256:… -o app.tar.gz
+  artifactstore get sha256:2c26… -o app.tar.gz
   artifactstore events --follow`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -82,11 +84,12 @@ look after its registry.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&f.config, "config", os.Getenv("ARTIFACTSTORE_CONFIG"), "configuration `FILE` (YAML); without one the built-in defaults hold")
-	cmd.PersistentFlags().StringVar(&f.server, "server", serverFromEnv(), "`URL` of the gateway to speak to")
+	cmd.PersistentFlags().StringVar(&f.server, "server", serverFromEnv(), "`URL` of the gateway to speak to; also ARTIFACTSTORE_SERVER")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, for programs")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f), eventsCommand(&f),
 		registryCommand(&f), configCommand(&f), versionCommand(&f))
+	cmd.InitDefaultHelpCmd()
 	return cmd
 }
 
@@ -99,11 +102,19 @@ func serverFromEnv() string {
 
 // group returns a command that only holds others.
 func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: unknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, sub := range subs {
+		cmd.Example += sub.Example + "\n"
+	}
+	cmd.Example = trimmed(cmd.Example)
 	cmd.AddCommand(subs...)
 	return cmd
 }
+
+func trimmed(lines string) string { return lines[:max(0, len(lines)-1)] }
 
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,15 +20,16 @@ import (
 // openRegistry opens the database that the configuration names. This file is the
 // one place that knows which registries and backends there are.
 func openRegistry(ctx context.Context, c *config.Config) (registry.Registry, error) {
-	path, ok := strings.CutPrefix(c.Registry.URL, "sqlite:")
-	if !ok {
-		return nil, fmt.Errorf("registry.url %q: want sqlite:PATH", c.Registry.URL)
-	}
-	r, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+	address, err := c.Registry.Address(os.Environ())
 	if err != nil {
-		return nil, fmt.Errorf("open registry: %w", err)
+		return nil, err
 	}
-	return r, nil
+	scheme, rest, _ := strings.Cut(address, ":")
+	switch scheme {
+	case "sqlite":
+		return sqlite.Open(ctx, sqlite.Options{Path: rest})
+	}
+	return nil, fmt.Errorf("open registry: this build has none for %s: addresses", scheme)
 }
 
 // openBackends opens the configured backends. observe, which may be nil, is told
@@ -34,17 +37,24 @@ func openRegistry(ctx context.Context, c *config.Config) (registry.Registry, err
 func openBackends(ctx context.Context, c *config.Config, observe func(id string) backends.Observer) ([]cas.Backend, error) {
 	var list []cas.Backend
 	for _, b := range c.Backends {
-		opened, err := local.Open(ctx, local.Options{Root: b.Root, KeyPrefix: b.KeyPrefix})
+		one, err := openBackend(ctx, c, b)
 		if err != nil {
 			return nil, fmt.Errorf("open backend %s: %w", b.ID, err)
 		}
-		var one backends.Backend = opened
 		if observe != nil {
 			one = backends.Observe(one, observe(b.ID))
 		}
 		list = append(list, cas.Backend{ID: b.ID, Backend: one})
 	}
 	return list, nil
+}
+
+func openBackend(ctx context.Context, _ *config.Config, b config.Backend) (backends.Backend, error) {
+	switch b.Type {
+	case config.Local:
+		return local.Open(ctx, local.Options{Root: b.Root, KeyPrefix: b.KeyPrefix})
+	}
+	return nil, fmt.Errorf("this build has none of type %s", b.Type)
 }
 
 // policy is the configuration's routing and retention in the engine's terms.
@@ -58,20 +68,31 @@ func policy(c *config.Config) cas.Policy {
 		p.Rules = append(p.Rules, cas.Rule{RetentionClass: r.RetentionClass, Producer: r.Producer, BackendID: r.Backend})
 	}
 	for name, keep := range c.Retention.Classes {
-		p.Classes[name] = keep.Duration()
+		p.Classes[name] = keep.Length()
 	}
 	return p
 }
 
-// sweep removes what uploads left behind that never ended, on every backend.
-func sweep(ctx context.Context, list []cas.Backend, grace time.Duration, log *slog.Logger) {
-	for _, b := range list {
-		n, err := b.Sweep(ctx, time.Now().Add(-grace))
-		if n > 0 {
-			log.Info("removed abandoned uploads", "backend_id", b.ID, "removed", n)
-		}
-		if err != nil {
-			log.Warn("some abandoned uploads could not be removed; the next start tries again", "backend_id", b.ID, "error", err)
+// checkLocations refuses a configuration without a backend on which the registry
+// still has blobs: they would be unreadable, and an upload of the same content
+// would be taken to be stored there.
+func checkLocations(ctx context.Context, r registry.Registry, c *config.Config) error {
+	totals, err := r.Totals(ctx)
+	if err != nil {
+		return fmt.Errorf("count locations: %w", err)
+	}
+	gone := map[string]int64{}
+	for l, n := range totals.Locations {
+		if n > 0 && !slices.ContainsFunc(c.Backends, func(b config.Backend) bool { return b.ID == l.BackendID }) {
+			gone[l.BackendID] += n
 		}
 	}
+	var each []string
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		each = append(each, fmt.Sprintf("%s (%d)", id, gone[id]))
+	}
+	if each == nil {
+		return nil
+	}
+	return fmt.Errorf("the registry has blobs on backends that are not configured: %s; configure them again: routing need not send anything there", strings.Join(each, ", "))
 }

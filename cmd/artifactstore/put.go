@@ -34,7 +34,7 @@ output. The bytes are hashed on the way: what arrives damaged is refused.`,
 			stored, err := newClient(f).Put(cmd.Context(), p.reader(in), o)
 			p.stop(err == nil)
 			if err != nil {
-				return fmt.Errorf("put %s: %w", args[0], err)
+				return fmt.Errorf("put %s: %w", args[0], unreached(f, err))
 			}
 			return showStored(cmd, f, stored)
 		},
@@ -43,8 +43,6 @@ output. The bytes are hashed on the way: what arrives damaged is refused.`,
 	cmd.Flags().StringVar(&o.RetentionClass, "retention-class", "", "`CLASS` that says how long it is kept, and routes it")
 	return cmd
 }
-
-func newClient(f *flags) *client.Client { return &client.Client{Server: f.server} }
 
 // source opens a file, or standard input for "-", whose size is -1.
 func source(cmd *cobra.Command, name string) (io.ReadCloser, int64, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -111,26 +110,4 @@ func showReport(cmd *cobra.Command, f *flags, r registry.Report, verdict string,
 		return fmt.Errorf("the registry has %d problem(s); \"artifactstore registry rebuild\" derives the views anew", len(r.Problems))
 	}
 	return nil
-}
-
-// steps shows how far a walk over the log is: a line that is written over on a
-// terminal, nothing elsewhere.
-type steps struct {
-	w    io.Writer
-	name string
-	on   bool
-}
-
-func startSteps(w io.Writer, name string) *steps { return &steps{w, name, isTerminal(w)} }
-
-func (s *steps) step(position, last uint64) {
-	if s.on {
-		fmt.Fprintf(s.w, "\r%s: event %d of %d", s.name, position, last)
-	}
-}
-
-func (s *steps) stop() {
-	if s.on {
-		fmt.Fprintln(s.w)
-	}
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"artifactstore/cmd/config"
 	"artifactstore/gateway"
 	"artifactstore/gateway/ops"
+	"artifactstore/registry"
 )
 
 // drainTime is how long requests under way may take to finish once the gateway
@@ -30,8 +33,10 @@ func serveCommand(f *flags) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the gateway",
 		Long: `Run the gateway until it is told to stop (SIGTERM or Ctrl-C); requests under way
-are finished first. Without a configuration it serves 127.0.0.1:8080 from
-./artifactstore-data: blobs in a directory, the registry in a SQLite file.`,
+have 25 seconds to finish. Without a configuration it serves 127.0.0.1:8080 from
+./artifactstore-data: blobs in a directory, the registry in a SQLite file. The
+log is on standard error: text on a terminal, JSON lines elsewhere. Its line
+"serving" says the address; port 0 in listen is any free port.`,
 		Example: `  artifactstore serve
   artifactstore serve --config artifactstore.yaml
   ARTIFACTSTORE_LISTEN=127.0.0.1:9000 artifactstore serve`,
@@ -41,7 +46,12 @@ are finished first. Without a configuration it serves 127.0.0.1:8080 from
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), c, logger(cmd.ErrOrStderr()), quiet)
+			log := logger(cmd.ErrOrStderr())
+			access := log
+			if quiet {
+				access = slog.New(slog.DiscardHandler)
+			}
+			return serve(cmd.Context(), c, log, access)
 		},
 	}
 	cmd.Flags().BoolVar(&quiet, "no-access-log", false, "do not log a line for every request")
@@ -56,7 +66,7 @@ func logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, nil))
 }
 
-func serve(ctx context.Context, c *config.Config, log *slog.Logger, quiet bool) error {
+func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
 	l, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
@@ -67,6 +77,25 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, quiet bool) 
 		return err
 	}
 	defer reg.Close()
+	handler, list, err := assemble(ctx, c, reg, log, access)
+	if err != nil {
+		return err
+	}
+	sweeping, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { sweepForever(sweeping, list, c.Retention.UploadGrace.Length(), log) })
+	defer background.Wait()
+	defer stop()
+	log.Info("serving", "address", "http://"+l.Addr().String(), "version", built(), "registry", c.Registry.String())
+	return gateway.Serve(ctx, l, handler, drainTime, log)
+}
+
+// assemble puts the house together over an open registry. ctx ends when the
+// gateway is to stop.
+func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log, access *slog.Logger) (http.Handler, []cas.Backend, error) {
+	if err := checkLocations(ctx, reg, c); err != nil {
+		return nil, nil, err
+	}
 	metrics := ops.NewMetrics()
 	list, err := openBackends(ctx, c, func(id string) backends.Observer {
 		return func(operation, outcome string, took time.Duration) {
@@ -74,9 +103,8 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, quiet bool) 
 		}
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	sweep(ctx, list, c.Retention.UploadGrace.Duration(), log)
 	store, err := cas.New(cas.Options{
 		Registry:      reg,
 		Backends:      list,
@@ -85,24 +113,18 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, quiet bool) 
 		Log:           log,
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	metrics.Watch(store)
-	access := log
-	if quiet {
-		access = slog.New(slog.DiscardHandler)
-	}
-	handler := gateway.New(gateway.Options{
+	return gateway.New(gateway.Options{
 		Store:       store,
 		Metrics:     metrics,
 		UploadBytes: c.Limits.UploadBytes,
-		Pace:        gateway.Pace{Idle: c.Limits.Idle.Duration(), MinimumRate: c.Limits.MinimumRateBytes},
+		Pace:        gateway.Pace{Idle: c.Limits.Idle.Length(), MinimumRate: c.Limits.MinimumRateBytes},
 		Log:         log,
 		Access:      access,
 		Draining:    ctx.Done(),
-	})
-	log.Info("serving", "address", "http://"+l.Addr().String(), "version", version, "registry", c.Registry.URL)
-	return gateway.Serve(ctx, l, handler, drainTime, log)
+	}), list, nil
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {

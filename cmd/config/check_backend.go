@@ -28,7 +28,7 @@ func (m *mistakes) checkBackends(c *Config) {
 		}
 		m.checkForeign(b, path)
 		if !isKeyPrefix(b.KeyPrefix) {
-			m.add(path+".key_prefix", `%s is not a prefix; want names of letters, digits, ".", "_" and "-", divided by "/", none beginning with ".", 256 characters at most`, quote(b.KeyPrefix))
+			m.add(path+".key_prefix", `%s is not a prefix; want names of lower-case letters, digits, ".", "_" and "-", divided by "/", none beginning with ".", 256 characters at most`, quote(b.KeyPrefix))
 		}
 		if b.Type == S3 {
 			m.checkS3(b, path, c.Limits.BufferedBytes)
@@ -89,13 +89,12 @@ func (b Backend) place() string {
 	return directory
 }
 
-// isKeyPrefix says whether every segment is of letters, digits, ".", "_" and
-// "-" and does not begin with a dot. The empty prefix has no segment.
+// isKeyPrefix says whether every segment is of lower-case letters, digits, ".",
+// "_" and "-" and does not begin with a dot: backends take no other keys. The
+// empty prefix has no segment.
 func isKeyPrefix(prefix string) bool {
 	return prefix == "" || len(prefix) <= 256 && !slices.ContainsFunc(strings.Split(prefix, "/"), func(segment string) bool {
-		return segment == "" || segment[0] == '.' || strings.ContainsFunc(segment, func(r rune) bool {
-			return !isAlphanumeric(r) && !strings.ContainsRune("._-", r)
-		})
+		return segment == "" || segment[0] == '.' || strings.Trim(segment, "abcdefghijklmnopqrstuvwxyz0123456789._-") != ""
 	})
 }
 

@@ -96,6 +96,7 @@ func TestMistakes(t *testing.T) {
 		{"backends:\n  - {id: local, type: local, root: a}\n  - {id: b, type: local, root: ./a}", "3:32: backends[1].root: with its key_prefix, this is where backends[0] keeps its objects"},
 		{"backends: [{id: local, type: local, root: a, key_prefix: /a}]", `1:58: backends[0].key_prefix: "/a" is not a prefix`},
 		{"backends: [{id: local, type: local, root: a, key_prefix: a/../b}]", "1:58: backends[0].key_prefix: "},
+		{"backends: [{id: local, type: local, root: a, key_prefix: Prod}]", "1:58: backends[0].key_prefix: "},
 		{"backends: [{id: local, type: local, root: a, bucket: b}]", "1:54: backends[0].bucket: is a key of type s3; this backend has type local"},
 		{"backends:\n  - {id: a, type: local, root: a}\n  - {id: b, type: local, root: b}", "2:3: backends: routing.default is not written, and which of a, b it is cannot be told"},
 		{"routing: {default: disk}", `1:20: routing.default: there is no backend "disk"; want one of local`},

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"artifactstore/cmd/config"
+)
+
+// route is where the bytes of an upload go, how long they are kept, and why.
+type route struct {
+	Producer       string `json:"producer"`
+	RetentionClass string `json:"retention_class"`
+	BackendID      string `json:"backend_id"`
+	Because        string `json:"because"` // the key of the configuration that says so
+	Kept           string `json:"kept"`
+}
+
+// explain finds the route of a producer and a class as the gateway does. An
+// empty producer is the anonymous one, an empty class the default.
+func explain(c *config.Config, producer, class string) (*route, error) {
+	r := &route{Producer: cmp.Or(producer, "anonymous"), RetentionClass: cmp.Or(class, c.Retention.Default)}
+	keep, ok := c.Retention.Classes[r.RetentionClass]
+	if !ok {
+		known := slices.Sorted(maps.Keys(c.Retention.Classes))
+		return nil, usagef("there is no retention class %q: want one of %s", class, strings.Join(known, ", "))
+	}
+	r.Kept = keep.String()
+	p := policy(c)
+	id, rule := p.Route(r.RetentionClass, r.Producer)
+	r.BackendID, r.Because = id, "routing.default"
+	if rule >= 0 {
+		r.Because = fmt.Sprintf("routing.rules[%d]", rule)
+	}
+	return r, nil
+}
+
+// String is the route in a sentence.
+func (r *route) String() string {
+	kept := "for " + r.Kept
+	if r.Kept == "forever" {
+		kept = r.Kept
+	}
+	return fmt.Sprintf("producer %s, retention class %s: to backend %s (%s), kept %s", r.Producer, r.RetentionClass, r.BackendID, r.Because, kept)
+}
