@@ -82,15 +82,18 @@ type LocationRepaired struct {
 // or earlier is recorded and changes nothing.
 type BlobLeased struct {
 	Blob           digest.Digest `json:"blob" cbor:"blob"`
+	Repository     string        `json:"repository,omitempty" cbor:"repository,omitempty"` // whose lease it is, "" for the actor's
 	Producer       string        `json:"producer" cbor:"producer"`
 	RetentionClass string        `json:"retention_class" cbor:"retention_class"`
 	Until          time.Time     `json:"until" cbor:"until"` // whole microseconds, UTC; Forever is without end
 }
 
 // BlobReleased ends the actor's lease on a blob, which must exist. Ending a
-// lease that the actor does not have changes nothing.
+// lease that the actor does not have changes nothing. With a repository it ends
+// the repository's.
 type BlobReleased struct {
-	Blob digest.Digest `json:"blob" cbor:"blob"`
+	Blob       digest.Digest `json:"blob" cbor:"blob"`
+	Repository string        `json:"repository,omitempty" cbor:"repository,omitempty"`
 }
 
 // Type returns the event's type.

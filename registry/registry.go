@@ -169,6 +169,7 @@ type Blob struct {
 	SHA512      digest.Digest // zero unless a client pushed it so
 	StoredAt    time.Time     // of its first blob_stored event
 	LeasedUntil time.Time     // the latest end of its leases; zero without a lease
+	References  int64         // files and manifests of packages that need it
 	Locations   []Location    // in the order in which they were first recorded
 }
 
@@ -221,9 +222,10 @@ type Upload struct {
 	Principal  string
 	Repository string
 	BackendID  string
-	Offset     int64  // bytes acknowledged
-	Hash       []byte // digest.Hasher's state at Offset
-	State      []byte // the backend's state at Offset; nil before the first byte
+	Offset     int64         // bytes acknowledged
+	Hash       []byte        // digest.Hasher's state at Offset
+	State      []byte        // the backend's state at Offset; nil before the first byte
+	Finished   digest.Digest // primary digest of the blob it became; zero while it is open
 	Version    int64
 	ExpiresAt  time.Time
 }
