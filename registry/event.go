@@ -76,10 +76,11 @@ type LocationRepaired struct {
 	Source    string        `json:"source" cbor:"source"` // where the bytes came from: "push"
 }
 
-// BlobLeased promises the actor that the blob is kept until a time. The blob
-// must have a stored location. An actor has one lease on a blob: the promise that
-// ends later holds, with its producer and class; one that ends at the same time
-// or earlier is recorded and changes nothing.
+// BlobLeased promises its holder that the blob is kept until a time. The holder
+// is the repository where one is named, whoever the actor is, and else the
+// actor. The blob must have a stored location. A holder has one lease on a blob:
+// the promise that ends later holds, with its producer and class; one that ends
+// at the same time or earlier is recorded and changes nothing.
 type BlobLeased struct {
 	Blob           digest.Digest `json:"blob" cbor:"blob"`
 	Repository     string        `json:"repository,omitempty" cbor:"repository,omitempty"` // whose lease it is, "" for the actor's
@@ -88,9 +89,8 @@ type BlobLeased struct {
 	Until          time.Time     `json:"until" cbor:"until"` // whole microseconds, UTC; Forever is without end
 }
 
-// BlobReleased ends the actor's lease on a blob, which must exist. Ending a
-// lease that the actor does not have changes nothing. With a repository it ends
-// the repository's.
+// BlobReleased ends the lease of the repository, or without one of the actor, on
+// a blob, which must exist. Ending a lease that is not there changes nothing.
 type BlobReleased struct {
 	Blob       digest.Digest `json:"blob" cbor:"blob"`
 	Repository string        `json:"repository,omitempty" cbor:"repository,omitempty"`

@@ -49,7 +49,10 @@ var golden = map[string]Record{
 	"blob_leased": at(1<<32, "ci", BlobLeased{Blob: abc256, Producer: "ci-main", RetentionClass: "standard",
 		Until: time.Date(2027, 2, 21, 10, 0, 0, 500000000, time.UTC)}),
 	"blob_leased_forever": at(1<<63-1, "ci", BlobLeased{Blob: abc256, Producer: "ci", RetentionClass: "release", Until: Forever}),
-	"blob_released":       {2, time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Event{"anonymous", BlobReleased{Blob: abc256}}},
+	"blob_leased_repository": at(3, "ci", BlobLeased{Blob: abc256, Repository: "team/app/web", Producer: "team", RetentionClass: "standard",
+		Until: time.Date(2027, 2, 21, 10, 0, 0, 0, time.UTC)}),
+	"blob_released_repository": at(4, "ci", BlobReleased{Blob: abc256, Repository: "team/app/web"}),
+	"blob_released":            {2, time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Event{"anonymous", BlobReleased{Blob: abc256}}},
 }
 
 func at(position uint64, actor string, d Data) Record {

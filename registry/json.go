@@ -31,10 +31,11 @@ func (r Record) MarshalJSON() ([]byte, error) {
 func (d BlobLeased) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Blob           digest.Digest `json:"blob"`
+		Repository     string        `json:"repository,omitempty"`
 		Producer       string        `json:"producer"`
 		RetentionClass string        `json:"retention_class"`
 		Until          *string       `json:"until"`
-	}{d.Blob, d.Producer, d.RetentionClass, until(d.Until)})
+	}{d.Blob, d.Repository, d.Producer, d.RetentionClass, until(d.Until)})
 }
 
 // MarshalJSON returns the failure with its time in the form of [Record.MarshalJSON].

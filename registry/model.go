@@ -22,11 +22,21 @@ type Model struct {
 	primary  map[digest.Digest]digest.Digest // from every digest of a blob
 }
 
-// row is a blob with its leases by actor. A row in a model is never changed in
+// row is a blob with its leases. A row in a model is never changed in
 // place: a clone of the model shares it.
 type row struct {
 	blob   Blob // without LeasedUntil
-	leases map[string]time.Time
+	leases map[holder]time.Time
+}
+
+// holder is whose lease it is: a repository's, or else an actor's.
+type holder struct{ repository, actor string }
+
+func holderOf(actor, repository string) holder {
+	if repository != "" {
+		return holder{repository: repository}
+	}
+	return holder{actor: actor}
 }
 
 // Apply applies events that the log gave a time: all of them, or with an error
@@ -68,9 +78,9 @@ func (m *Model) apply(at time.Time, e Event) error {
 	case LocationRepaired:
 		return m.locationRepaired(at, d)
 	case BlobLeased:
-		return m.blobLeased(e.Actor, d)
+		return m.blobLeased(holderOf(e.Actor, d.Repository), d)
 	case BlobReleased:
-		return m.blobReleased(e.Actor, d)
+		return m.blobReleased(holderOf(e.Actor, d.Repository), d)
 	}
 	return fmt.Errorf("%w: the model does not know %T", ErrRecord, e.Data)
 }
@@ -150,32 +160,29 @@ func (m *Model) change(d Data, blob digest.Digest, backendID string, from State,
 	return nil
 }
 
-func (m *Model) blobLeased(actor string, d BlobLeased) error {
+func (m *Model) blobLeased(h holder, d BlobLeased) error {
 	r, ok := m.rows[d.Blob]
 	if !ok || !slices.ContainsFunc(r.blob.Locations, func(l Location) bool { return l.State == Stored }) {
 		return conflict(d, "no stored location")
 	}
-	if until, leased := r.leases[actor]; leased && !until.Before(d.Until) {
+	if until, leased := r.leases[h]; leased && !until.Before(d.Until) {
 		return nil
 	}
-	leases := map[string]time.Time{actor: d.Until}
-	for other, until := range r.leases {
-		if other != actor {
-			leases[other] = until
-		}
-	}
+	leases := map[holder]time.Time{}
+	maps.Copy(leases, r.leases)
+	leases[h] = d.Until
 	r.leases = leases
 	m.rows[d.Blob] = r
 	return nil
 }
 
-func (m *Model) blobReleased(actor string, d BlobReleased) error {
+func (m *Model) blobReleased(h holder, d BlobReleased) error {
 	r, ok := m.rows[d.Blob]
 	if !ok {
 		return conflict(d, "no such blob")
 	}
 	r.leases = maps.Clone(r.leases)
-	delete(r.leases, actor)
+	delete(r.leases, h)
 	m.rows[d.Blob] = r
 	return nil
 }

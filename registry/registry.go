@@ -109,8 +109,8 @@ type Uploads interface {
 	CreateUpload(ctx context.Context, u Upload) error
 	// Upload returns a session; an unknown one is fs.ErrNotExist.
 	Upload(ctx context.Context, id string) (Upload, error)
-	// SaveUpload replaces the session's backend, offset, states and expiry if its
-	// stored version is u.Version, and increments the version; the saved session
+	// SaveUpload replaces the session's backend, offset, states, outcome and expiry if
+	// its stored version is u.Version, and increments the version; the saved session
 	// is returned. An unknown id is fs.ErrNotExist, another version ErrConflict;
 	// then nothing has changed. Of concurrent saves of one version one succeeds.
 	SaveUpload(ctx context.Context, u Upload) (Upload, error)
@@ -206,7 +206,7 @@ type Totals struct {
 	Position  uint64 // last position of the log
 	Blobs     int64
 	BlobBytes int64
-	Uploads   int64                   // open sessions
+	Uploads   int64                   // open sessions, not the finished ones
 	Locations map[LocationTotal]int64 // what is not in it is 0
 }
 

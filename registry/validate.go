@@ -12,8 +12,9 @@ import (
 
 // Longest texts of an event, in bytes.
 const (
-	maxName    = 128 // an actor, a producer, a retention class, a repair's source
-	maxBackend = 64  // a backend id
+	maxName       = 128 // an actor, a producer, a retention class, a repair's source
+	maxBackend    = 64  // a backend id
+	maxRepository = 255
 )
 
 // Validate checks an event in itself, whatever the views hold: that its digests
@@ -79,11 +80,13 @@ func (d LocationRepaired) validate() error {
 }
 
 func (d BlobLeased) validate() error {
-	return first(checkBlob(d.Blob), checkText("producer", d.Producer, maxName),
+	return first(checkBlob(d.Blob), checkRepository(d.Repository), checkText("producer", d.Producer, maxName),
 		checkText("retention_class", d.RetentionClass, maxName), checkTime("until", d.Until))
 }
 
-func (d BlobReleased) validate() error { return checkBlob(d.Blob) }
+func (d BlobReleased) validate() error {
+	return first(checkBlob(d.Blob), checkRepository(d.Repository))
+}
 
 func first(errs ...error) error {
 	for _, err := range errs {
@@ -102,6 +105,14 @@ func checkDigest(field string, d digest.Digest, alg digest.Algorithm) error {
 		return fmt.Errorf("%w: %s is %q, not a %s digest", ErrRecord, field, d, alg)
 	}
 	return nil
+}
+
+// checkRepository checks the repository of a lease, which may be none.
+func checkRepository(repository string) error {
+	if repository == "" {
+		return nil
+	}
+	return checkText("repository", repository, maxRepository)
 }
 
 func checkBackend(id string) error { return checkText("backend_id", id, maxBackend) }

@@ -59,6 +59,9 @@ func TestValidate(t *testing.T) {
 		{"ends before 1970", false, lease(func(d *BlobLeased) { d.Until = time.Unix(0, -1000).UTC() })},
 		{"local time", false, lease(func(d *BlobLeased) { d.Until = d.Until.In(zone) })},
 		{"nanoseconds", false, lease(func(d *BlobLeased) { d.Until = d.Until.Add(time.Nanosecond) })},
+		{"longest repository", true, lease(func(d *BlobLeased) { d.Repository = strings.Repeat("r", 255) })},
+		{"repository too long", false, lease(func(d *BlobLeased) { d.Repository = strings.Repeat("r", 256) })},
+		{"repository with a line end", false, BlobReleased{Blob: abc256, Repository: "a\nb"}},
 		{"release of nothing", false, BlobReleased{}},
 		{"release", true, BlobReleased{Blob: abc256}},
 	} {

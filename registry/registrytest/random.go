@@ -67,6 +67,9 @@ func (r *run) play() {
 	}
 }
 
+// repositories draws the holder of a lease: one is named as an actor is.
+var repositories = rapid.SampledFrom([]string{"", "ann", "team/app"})
+
 // event draws an event about a blob of the run.
 func (r *run) event(t *rapid.T) registry.Event {
 	n := r.first + rapid.IntRange(0, runBlobs-1).Draw(t, "blob")
@@ -78,8 +81,10 @@ func (r *run) event(t *rapid.T) registry.Event {
 			rapid.Just[registry.Data](recorded(n, backend)),
 			rapid.Custom(func(t *rapid.T) registry.Data { return r.failed(t, n, backend) }),
 			rapid.Just[registry.Data](repaired(n, backend)),
-			rapid.Map(rapid.IntRange(1, 5), func(d int) registry.Data { return leased(n, day(d)) }),
-			rapid.Just[registry.Data](released(n)),
+			rapid.Custom(func(t *rapid.T) registry.Data {
+				return of(repositories.Draw(t, "repository"), leased(n, day(rapid.IntRange(1, 5).Draw(t, "until"))))
+			}),
+			rapid.Custom(func(t *rapid.T) registry.Data { return outOf(repositories.Draw(t, "repository"), released(n)) }),
 		).Draw(t, "data"),
 	}
 }

@@ -147,7 +147,11 @@ func (m *memory) Totals(context.Context) (registry.Totals, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.model.Totals()
-	t.Uploads = int64(len(m.uploads))
+	for _, u := range m.uploads {
+		if u.Finished.IsZero() {
+			t.Uploads++
+		}
+	}
 	return t, nil
 }
 

@@ -84,10 +84,20 @@ func testUploadVersions(t *testing.T, db *database) {
 	wantError(t, "save of an unknown session", err, fs.ErrNotExist)
 	wantError(t, "delete of an unknown session", r.DeleteUpload(t.Context(), "session-9", 1), fs.ErrNotExist)
 
-	if err := r.DeleteUpload(t.Context(), u.ID, 2); err != nil {
+	finished := next
+	finished.Finished, finished.Hash, finished.State = blob(1), nil, nil
+	if _, err := r.SaveUpload(t.Context(), finished); err != nil {
+		t.Fatalf("SaveUpload: %v", err)
+	}
+	finished.Version = 3
+	wantUpload(t, other, finished)
+	if n := totals(t, other).Uploads; n != 0 {
+		t.Errorf("%d open uploads beside a finished one, want 0", n)
+	}
+	if err := r.DeleteUpload(t.Context(), u.ID, 3); err != nil {
 		t.Errorf("DeleteUpload: %v", err)
 	}
-	wantError(t, "delete twice", r.DeleteUpload(t.Context(), u.ID, 2), fs.ErrNotExist)
+	wantError(t, "delete twice", r.DeleteUpload(t.Context(), u.ID, 3), fs.ErrNotExist)
 }
 
 func testUploadSavedAtOnce(t *testing.T, db *database) {

@@ -106,8 +106,27 @@ func testLeases(t *testing.T, db *database) {
 	mustAppend(t, r, by("ci", repaired(1, "local"))...)
 	until("without end", "ann", leased(1, registry.Forever), registry.Forever)
 	until("nothing is longer", "ann", leased(1, day(9)), registry.Forever)
+	until("end it", "ann", released(1), time.Time{})
+	until("a repository's", "ann", of("team/app", leased(1, day(3))), day(3))
+	until("the same, by another", "bob", of("team/app", leased(1, day(2))), day(3))
+	until("another repository's", "bob", of("team/web", leased(1, day(4))), day(4))
+	until("an actor's, named as a repository is", "team/web", leased(1, day(2)), day(4))
+	until("release of the actor's", "team/web", released(1), day(4))
+	until("release of the repository's, by anybody", "eve", outOf("team/web", released(1)), day(3))
+	until("later end of the repository's", "cid", of("team/app", leased(1, registry.Forever)), registry.Forever)
 	until("already over", "cid", leased(1, time.Unix(0, 0).UTC()), registry.Forever)
 	agrees(t, r)
+}
+
+// of makes a lease a repository's, outOf the end of one.
+func of(repository string, d registry.BlobLeased) registry.BlobLeased {
+	d.Repository = repository
+	return d
+}
+
+func outOf(repository string, d registry.BlobReleased) registry.BlobReleased {
+	d.Repository = repository
+	return d
 }
 
 func testBlobs(t *testing.T, db *database) {
