@@ -104,11 +104,11 @@ func (u *upload) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := u.settle(ctx); err != nil {
-		return err
-	}
 	if u.over {
 		return fmt.Errorf("%w: it is over", backends.ErrUploadUnknown)
+	}
+	if err := u.settle(ctx); err != nil {
+		return err
 	}
 	return u.failed
 }
