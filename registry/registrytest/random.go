@@ -88,7 +88,7 @@ func (r *run) event(t *rapid.T) registry.Event {
 		// What comes first is drawn more often, and needs it most.
 		Data: rapid.OneOf(
 			rapid.Custom(func(t *rapid.T) registry.Data { return r.failed(t, n, backend) }),
-			rapid.Just[registry.Data](repaired(n, backend)),
+			rapid.Custom(func(t *rapid.T) registry.Data { return repaired(r.aim(t, registry.Failed, n, backend)) }),
 			rapid.Custom(func(t *rapid.T) registry.Data { return outOf(repositories.Draw(t, "repository"), released(n)) }),
 			rapid.Custom(func(t *rapid.T) registry.Data {
 				return of(repositories.Draw(t, "repository"), leased(n, day(rapid.IntRange(1, 5).Draw(t, "until"))))
@@ -118,6 +118,7 @@ func (r *run) stored(t *rapid.T, n int) registry.BlobStored {
 // failed draws a failure, sometimes one that names the write it speaks of, or an
 // earlier one.
 func (r *run) failed(t *rapid.T, n int, backend string) registry.LocationFailed {
+	n, backend = r.aim(t, registry.Stored, n, backend)
 	d := failed(n, backend)
 	named := rapid.SampledFrom([]string{"the write", "no write", "an earlier write"}).Draw(t, "names")
 	b, _ := r.model.Blob(d.Blob)
@@ -129,6 +130,23 @@ func (r *run) failed(t *rapid.T, n int, backend string) registry.LocationFailed 
 		d.RecordedAt = b.Locations[i].RecordedAt.Add(-time.Microsecond)
 	}
 	return d
+}
+
+// aim returns a location in a state, where the run has one, or else, and
+// sometimes in spite of it, the one it was given.
+func (r *run) aim(t *rapid.T, state registry.State, n int, backend string) (int, string) {
+	if rapid.SampledFrom([]string{"aim", "aim", "do not"}).Draw(t, "aim") != "aim" {
+		return n, backend
+	}
+	for i := range runBlobs {
+		b, _ := r.model.Blob(blob(r.first + i))
+		for _, l := range b.Locations {
+			if l.State == state {
+				return r.first + i, l.BackendID
+			}
+		}
+	}
+	return n, backend
 }
 
 // append appends to a registry and to the model.
