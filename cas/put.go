@@ -48,7 +48,7 @@ type Stored struct {
 //
 // Many puts of one content at once all succeed and make one object.
 //
-// Errors: *SourceError where r failed, *DigestMismatchError, *SizeMismatchError,
+// Errors: the context's, *SourceError where r failed, *DigestMismatchError, *SizeMismatchError,
 // ErrNotComputed, ErrClassUnknown, ErrBusy, ErrFull, ErrBackendUnavailable,
 // ErrRegistryUnavailable. After the last two the blob may be there all the same:
 // an answer can be lost, and only putting it again makes sure.

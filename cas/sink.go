@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"syscall"
 )
 
@@ -35,18 +37,55 @@ func (s *sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom hands the source itself to a writer that can take it, which is how a
-// file goes to a socket without passing through the program. The system call
-// behind that reports the faults of both sides; EIO is the file's, since a
-// socket never has it.
+// ReadFrom hands the source on to a writer that can take it. A file is handed on
+// as it is, which is how it goes to a socket without passing through the program;
+// any other source is watched for its own error.
 func (s *sink) ReadFrom(r io.Reader) (int64, error) {
-	from, ok := s.w.(io.ReaderFrom)
+	to, ok := s.w.(io.ReaderFrom)
 	if !ok {
 		return io.Copy(struct{ io.Writer }{s}, r)
 	}
-	n, err := from.ReadFrom(r)
-	if err != nil && !errors.Is(err, syscall.EIO) {
+	if isFile(r) {
+		n, err := to.ReadFrom(r)
+		if err != nil && !ofFile(err) {
+			s.err = err
+		}
+		return n, err
+	}
+	source := &watched{r: r}
+	n, err := to.ReadFrom(source)
+	if err != nil && err != source.err {
 		s.err = err
+	}
+	return n, err
+}
+
+func isFile(r io.Reader) bool {
+	if l, ok := r.(*io.LimitedReader); ok {
+		r = l.R
+	}
+	_, ok := r.(*os.File)
+	return ok
+}
+
+// ofFile reports whether an error of sending a file is the file's. The system
+// call reports the faults of both sides; EIO is the file's, since a socket never
+// has it.
+func ofFile(err error) bool {
+	var ofPath *fs.PathError
+	return errors.Is(err, syscall.EIO) || errors.As(err, &ofPath)
+}
+
+// watched is a reader that remembers its own error.
+type watched struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != io.EOF {
+		w.err = err
 	}
 	return n, err
 }

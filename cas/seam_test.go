@@ -1,0 +1,171 @@
+package cas_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"artifactstore/backends"
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// seam stands between the engine and what it drives. It numbers the calls, in
+// the order in which they begin, and does with one of them what a test wants.
+type seam struct {
+	mu    sync.Mutex
+	calls []string
+	at    int  // the call that fails, -1 for none
+	how   how  // it fails
+	dead  bool // nothing has an effect any more
+
+	before func(call string) // is told of each call before its effect; may be nil
+}
+
+// how is a way in which a call fails.
+type how int
+
+const (
+	fails      how = iota // without its effect
+	failsAfter            // its effect: the answer is lost
+	dies                  // the process ends before the effect
+	diesAfter             // the process ends after the effect
+)
+
+func (h how) String() string {
+	return [...]string{"fails", "fails after its effect", "dies", "dies after its effect"}[h]
+}
+
+var errFault = errors.New("fault on purpose")
+
+func noFault() *seam { return &seam{at: -1} }
+
+// call runs an effect, or fails in its place or after it. cause is what a failing
+// backend or registry would say.
+func (s *seam) call(name string, cause error, effect func() error) error {
+	s.mu.Lock()
+	now := len(s.calls) == s.at
+	s.calls = append(s.calls, name)
+	if now && s.how == dies {
+		s.dead = true
+	}
+	dead, before := s.dead, s.before
+	s.mu.Unlock()
+	if dead || (now && s.how == fails) {
+		return cause
+	}
+	if before != nil {
+		before(name)
+	}
+	err := effect()
+	if now && s.how == diesAfter {
+		s.mu.Lock()
+		s.dead = true
+		s.mu.Unlock()
+	}
+	if now {
+		return cause
+	}
+	return err
+}
+
+// made returns the calls so far.
+func (s *seam) made() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.calls...)
+}
+
+func (s *seam) count(name string) (n int) {
+	for _, c := range s.made() {
+		if c == name {
+			n++
+		}
+	}
+	return n
+}
+
+// seamBackend is a backend behind a seam.
+type seamBackend struct {
+	backends.Backend
+	*seam
+}
+
+var (
+	errBackend  = errors.Join(errFault, backends.ErrUnavailable)
+	errRegistry = errors.Join(errFault, registry.ErrUnavailable)
+)
+
+func (b *seamBackend) Begin(ctx context.Context, hint backends.Hint) (u backends.Upload, err error) {
+	err = b.call("begin", errBackend, func() (err error) {
+		u, err = b.Backend.Begin(ctx, hint)
+		return err
+	})
+	if err != nil {
+		if u != nil { // begun, but nobody was told
+			u.Close()
+		}
+		return nil, err
+	}
+	return &seamUpload{u, b.seam}, nil
+}
+
+func (b *seamBackend) Open(ctx context.Context, key string, off, n int64) (r io.ReadCloser, err error) {
+	err = b.call("open", errBackend, func() (err error) {
+		r, err = b.Backend.Open(ctx, key, off, n)
+		return err
+	})
+	if err != nil && r != nil {
+		r.Close()
+		r = nil
+	}
+	return r, err
+}
+
+type seamUpload struct {
+	backends.Upload
+	*seam
+}
+
+func (u *seamUpload) Write(p []byte) (n int, err error) {
+	err = u.call("write", errBackend, func() (err error) {
+		n, err = u.Upload.Write(p)
+		return err
+	})
+	return n, err
+}
+
+func (u *seamUpload) Commit(ctx context.Context, key string) error {
+	return u.call("commit", errBackend, func() error { return u.Upload.Commit(ctx, key) })
+}
+
+func (u *seamUpload) Abort(ctx context.Context) error {
+	err := u.call("abort", errBackend, func() error { return u.Upload.Abort(ctx) })
+	if err != nil {
+		u.Upload.Close() // what a process that ends lets go of
+	}
+	return err
+}
+
+// seamRegistry is a registry behind a seam.
+type seamRegistry struct {
+	registry.Registry
+	*seam
+}
+
+func (r *seamRegistry) Append(ctx context.Context, events ...registry.Event) (last uint64, err error) {
+	err = r.call("append", errRegistry, func() (err error) {
+		last, err = r.Registry.Append(ctx, events...)
+		return err
+	})
+	return last, err
+}
+
+func (r *seamRegistry) Blob(ctx context.Context, d digest.Digest) (b registry.Blob, err error) {
+	err = r.call("blob", errRegistry, func() (err error) {
+		b, err = r.Registry.Blob(ctx, d)
+		return err
+	})
+	return b, err
+}
