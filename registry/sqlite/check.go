@@ -62,6 +62,7 @@ func (p *replay) check(ctx context.Context) error {
 
 func (p *replay) rebuild(ctx context.Context, busy time.Duration) error {
 	return inOrder(ctx,
+		p.run("PRAGMA busy_timeout = 0"),
 		func(context.Context) error { return beginImmediate(p.conn, busy) },
 		p.rest, p.compare, p.mend, p.run("COMMIT"))
 }

@@ -131,16 +131,14 @@ func (r *Registry) ExpiredUploads(ctx context.Context, before time.Time, limit i
 func uploads(c *conn, sql string, args ...driver.Value) ([]registry.Upload, error) {
 	var found []registry.Upload
 	err := c.query(context.Background(), sql, func(row []driver.Value) error {
-		hash, _ := row[5].([]byte)
-		state, _ := row[6].([]byte)
 		found = append(found, registry.Upload{
 			ID:         row[0].(string),
 			Principal:  row[1].(string),
 			Repository: row[2].(string),
 			BackendID:  row[3].(string),
 			Offset:     row[4].(int64),
-			Hash:       hash,
-			State:      state,
+			Hash:       bytesOf(row[5]),
+			State:      bytesOf(row[6]),
 			Version:    row[7].(int64),
 			ExpiresAt:  moment(row[8]),
 		})

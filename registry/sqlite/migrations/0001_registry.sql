@@ -54,10 +54,11 @@ CREATE TABLE blobs (
   position  INTEGER PRIMARY KEY CHECK (position >= 1),
   sha256    BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
   blake3    BLOB NOT NULL UNIQUE CHECK (length(blake3) = 32),
-  sha512    BLOB UNIQUE CHECK (length(sha512) = 64),          -- where a client pushed it so
+  sha512    BLOB CHECK (length(sha512) = 64),                 -- where a client pushed it so
   size      INTEGER NOT NULL CHECK (size >= 0),               -- bytes
   stored_at INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX blobs_sha512 ON blobs (sha512) WHERE sha512 IS NOT NULL; -- most have none
 
 -- locations is a view: where blobs are.
 CREATE TABLE locations (
