@@ -25,6 +25,10 @@ func history(t *testing.T, r *Registry, blobs uint64) {
 	if err := r.CreateUpload(t.Context(), registry.Upload{ID: "open"}); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.CreateUpload(t.Context(), registry.Upload{ID: "finished", Finished: blob(0).SHA256}); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, r, on(0, registry.BlobLeased{Blob: blob(0).SHA256, Repository: "team/app", Producer: "team", RetentionClass: "standard", Until: registry.Forever}))
 }
 
 // TestDamage damages each thing that Check looks at, and mends it.
