@@ -62,6 +62,10 @@ type Options struct {
 	// Concurrency is how many goroutines press on one key. Default 8.
 	Concurrency int
 
+	// Spoils says that of two processes which go on from one state at once each
+	// may spoil the upload of the other, so that neither can commit.
+	Spoils bool
+
 	// Rounds is how often an object is replaced under its readers. Default 40.
 	Rounds int
 }

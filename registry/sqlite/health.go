@@ -2,9 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
-
-	"artifactstore/registry"
 )
 
 // Health implements registry.Views. It reads the head of the log and takes the
@@ -18,14 +17,12 @@ func (r *Registry) Health(ctx context.Context) error {
 			if !r.writer.failed.Load() {
 				return nil
 			}
-			if _, err := t.conn.exec(context.Background(), "UPDATE head SET position = position"); err != nil {
-				return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
-			}
-			return nil
+			_, err := t.conn.exec(context.Background(), "UPDATE head SET position = position")
+			return err
 		})
 	}
-	if err != nil && !isBusy(err) {
-		return fmt.Errorf("registry health: %w", err)
+	if err != nil && (ctx.Err() != nil || !isBusy(err)) {
+		return fmt.Errorf("registry health: %w", errors.Join(err, ctx.Err()))
 	}
 	return nil
 }

@@ -1,0 +1,50 @@
+package s3_test
+
+import (
+	"context"
+	"testing"
+
+	"artifactstore/backends"
+	"artifactstore/backends/backendtest"
+	"artifactstore/backends/s3"
+	"artifactstore/backends/s3/s3test"
+)
+
+// options point at a server of the tests.
+func options(server s3test.Server, prefix string) s3.Options {
+	return s3.Options{
+		EndpointURL: server.EndpointURL, Region: server.Region, Bucket: server.Bucket, KeyPrefix: prefix, PathStyle: true,
+		MultipartThreshold: 6 << 20, MultipartChunk: 5 << 20, Memory: s3.NewMemory(64 << 20),
+		Credentials: func(context.Context) (string, string, error) { return server.AccessKey, server.SecretKey, nil },
+	}
+}
+
+func open(t testing.TB, o s3.Options) *s3.Backend {
+	t.Helper()
+	b, err := s3.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestContract runs the suite with sizes around the borders between one put
+// and parts, and between parts.
+func TestContract(t *testing.T) {
+	for _, server := range s3test.All(t) {
+		t.Run(server.Name, func(t *testing.T) {
+			suite := backendtest.Options{
+				Sizes:  []int{4096, 5<<20 + 1, 6<<20 + 1, 12<<20 + 7},
+				Splits: []int{0, 1, 4095, 5 << 20, 6<<20 + 5, 11 << 20},
+				Keys:   1100, Concurrency: 4, Rounds: 8, Spoils: true,
+			}
+			backendtest.Run(t, suite, func(t *testing.T) backendtest.Place {
+				prefix := s3test.Prefix()
+				return backendtest.Place{
+					Open:      func(t *testing.T) backends.Backend { return open(t, options(server, prefix)) },
+					Leftovers: func() []string { return leftovers(t, server, prefix) },
+				}
+			})
+		})
+	}
+}

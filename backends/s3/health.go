@@ -1,0 +1,75 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const (
+	// healthName is what Health writes and reads below the staging folder.
+	healthName = "health"
+	// healthWrites is how often Health writes; between, it only reads.
+	healthWrites = 30 * time.Second
+	// skewMost is less than the 15 minutes that services allow, so that a clock
+	// that walks off is told before they refuse.
+	skewMost = 5 * time.Minute
+)
+
+type health struct {
+	mu      sync.Mutex
+	written time.Time
+}
+
+// Health writes a small object, with the storage class and encryption of all
+// others, at most every half minute, and reads it back. Its error is a *Problem.
+func (b *Backend) Health(ctx context.Context) error {
+	if b.health.due(b.options.Now()) {
+		if err := b.put(ctx, b.prefix+staging+healthName, "health", &buffer{}); err != nil {
+			return b.fail(ctx, "write", healthName, err)
+		}
+		b.health.done(b.options.Now())
+	}
+	key := b.prefix + staging + healthName
+	out, err := b.reads.GetObject(ctx, &s3.GetObjectInput{Bucket: b.bucket(), Key: &key})
+	if absent(err) {
+		b.health.done(time.Time{}) // somebody removed it: write again next time
+		return nil
+	}
+	if err != nil {
+		b.health.done(time.Time{})
+		return b.fail(ctx, "read", healthName, err)
+	}
+	out.Body.Close()
+	return b.clocks(out)
+}
+
+func (h *health) due(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.written.IsZero() || now.Sub(h.written) >= healthWrites
+}
+
+func (h *health) done(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.written = now
+}
+
+// clocks compares the service's Date with this machine's clock.
+func (b *Backend) clocks(out *s3.GetObjectOutput) error {
+	there, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if !ok {
+		return nil
+	}
+	here := b.options.Now()
+	if skew := here.Sub(there); skew.Abs() > skewMost {
+		return &Problem{ClockSkew, "the clocks of this machine and of the service differ by more than five minutes: check both against NTP",
+			fmt.Errorf("here %s, there %s", here.UTC().Format(time.RFC3339), there.UTC().Format(time.RFC3339))}
+	}
+	return nil
+}
