@@ -63,16 +63,21 @@ func New(o Options) http.Handler {
 	// A path is taken as it was sent: cleaning it, or following the router's
 	// redirects, would give one resource several spellings.
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	for route, h := range map[string]handler{
-		"/v1/blobs":          face.Blobs,
-		"/v1/blobs/{digest}": face.Blob,
-		"/v1/events":         op.Events,
-		"/livez":             op.Live,
-		"/readyz":            op.Ready,
-		"/health":            op.Health,
-		"/metrics":           o.Metrics.Serve,
+	// The router tries one route after the other, each with a regular expression:
+	// the busiest stand first.
+	for _, at := range []struct {
+		route string
+		h     handler
+	}{
+		{"/v1/blobs/{digest}", face.Blob},
+		{"/v1/blobs", face.Blobs},
+		{"/v1/events", op.Events},
+		{"/livez", op.Live},
+		{"/readyz", op.Ready},
+		{"/health", op.Health},
+		{"/metrics", o.Metrics.Serve},
 	} {
-		r.Handle(route, g.serve(route, h))
+		r.Handle(at.route, g.serve(at.route, at.h))
 	}
 	r.NotFoundHandler = g.serve("unmatched", notFound)
 	return r
