@@ -212,7 +212,7 @@ func TestDigestInTrailer(t *testing.T) {
 			req.Trailer = http.Header{"Repr-Digest": nil}
 			req.ContentLength = -1
 			req.Body = io.NopCloser(&trailing{bytes.NewReader(content), func() { req.Trailer.Set("Repr-Digest", test.value(content)) }})
-			resp, err := http.DefaultTransport.RoundTrip(req)
+			resp, err := client.RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
 			}

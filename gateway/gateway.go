@@ -80,7 +80,18 @@ func New(o Options) http.Handler {
 		r.Handle(at.route, g.serve(at.route, at.h))
 	}
 	r.NotFoundHandler = g.serve("unmatched", notFound)
-	return r
+	return trailers(r)
+}
+
+// trailers lets a handler see a trailer that was not announced: the server puts
+// it into the request it read, and all that the handler has is a copy.
+func trailers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Trailer == nil && r.ContentLength < 0 {
+			r.Trailer = http.Header{}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func notFound(_ http.ResponseWriter, r *http.Request) error {

@@ -7,8 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,28 +32,35 @@ type house struct {
 	root  string // of the backend
 	store *cas.Store
 	reg   registry.Registry
-	srv   *httptest.Server
-	log   *bytes.Buffer
-	drain chan struct{}
+	log   *lockedBuffer
+	stop  context.CancelFunc // begins to drain
+	ended chan error         // of Serve
 }
 
 // changes are what a test wants to be different.
 type changes struct {
-	limit   int64
-	pace    gateway.Pace
-	backend func(backends.Backend) backends.Backend
-	now     func() time.Time
+	limit    int64
+	pace     gateway.Pace
+	backend  func(backends.Backend) backends.Backend
+	registry func(registry.Registry) registry.Registry
+	listener func(net.Listener) net.Listener
+	observe  backends.Observer
+	now      func() time.Time
+	drain    time.Duration
 }
 
 func open(t *testing.T, c changes) *house {
 	t.Helper()
 	dir := t.TempDir()
-	h := &house{t: t, root: filepath.Join(dir, "blobs"), log: &bytes.Buffer{}, drain: make(chan struct{})}
+	h := &house{t: t, root: filepath.Join(dir, "blobs"), log: &lockedBuffer{}, ended: make(chan error, 1)}
 	reg, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "registry.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.reg = reg
+	if c.registry != nil {
+		h.reg = c.registry(reg)
+	}
 	b, err := local.Open(t.Context(), local.Options{Root: h.root})
 	if err != nil {
 		t.Fatal(err)
@@ -62,9 +69,16 @@ func open(t *testing.T, c changes) *house {
 	if c.backend != nil {
 		backend = c.backend(b)
 	}
-	log := slog.New(slog.NewJSONHandler(&lockedWriter{w: h.log}, nil))
+	metrics := ops.NewMetrics()
+	backend = backends.Observe(backend, func(operation, outcome string, took time.Duration) {
+		metrics.Backend("local", operation, outcome, took)
+		if c.observe != nil {
+			c.observe(operation, outcome, took)
+		}
+	})
+	log := slog.New(slog.NewJSONHandler(h.log, nil))
 	h.store, err = cas.New(cas.Options{
-		Registry: reg,
+		Registry: h.reg,
 		Backends: []cas.Backend{{ID: "local", Backend: backend}},
 		Policy: cas.Policy{
 			Default:      "local",
@@ -77,18 +91,36 @@ func open(t *testing.T, c changes) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics := ops.NewMetrics()
 	metrics.Watch(h.store)
-	h.srv = httptest.NewServer(gateway.New(gateway.Options{
-		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Log: log, Draining: h.drain,
-	}))
-	h.url = h.srv.URL
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.url = "http://" + l.Addr().String()
+	if c.listener != nil {
+		l = c.listener(l)
+	}
+	if c.drain == 0 {
+		c.drain = patience
+	}
+	var ctx context.Context
+	ctx, h.stop = context.WithCancel(context.Background())
+	handler := gateway.New(gateway.Options{
+		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Log: log, Draining: ctx.Done(),
+	})
+	go func() { h.ended <- gateway.Serve(ctx, l, handler, c.drain, log) }()
 	t.Cleanup(func() {
-		h.srv.Close()
+		client.CloseIdleConnections()
+		h.stop()
+		<-h.ended
+		h.ended <- nil
 		reg.Close()
 	})
 	return h
 }
+
+// client follows nothing and adds nothing.
+var client = &http.Transport{DisableCompression: true}
 
 // request sends one and returns the answer with its whole body.
 func (h *house) request(method, path string, body io.Reader, header ...string) (*http.Response, []byte) {
@@ -100,7 +132,7 @@ func (h *house) request(method, path string, body io.Reader, header ...string) (
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := client.RoundTrip(req)
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", method, path, err)
 	}

@@ -1,18 +1,24 @@
 package gateway_test
 
 import (
-	"io"
+	"bytes"
 	"sync"
 )
 
-// lockedWriter lets the handlers and the test share a buffer.
-type lockedWriter struct {
+// lockedBuffer lets the handlers and the test share a buffer.
+type lockedBuffer struct {
 	mu sync.Mutex
-	w  io.Writer
+	b  bytes.Buffer
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

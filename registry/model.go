@@ -224,22 +224,25 @@ func (m *Model) Blobs(after digest.Digest) []Blob {
 			blobs = append(blobs, r.answer())
 		}
 	}
-	slices.SortFunc(blobs, func(a, b Blob) int { return strings.Compare(a.SHA256.Hex(), b.SHA256.Hex()) })
+	slices.SortFunc(blobs, func(a, b Blob) int { return byHex(a.SHA256, b.SHA256) })
 	return blobs
 }
 
 // Failed answers as [Views] does.
 func (m *Model) Failed(backendID string, limit int) []digest.Digest {
 	var failed []digest.Digest
-	for _, b := range m.Blobs(digest.Digest{}) {
-		for _, l := range b.Locations {
-			if l.BackendID == backendID && l.State == Failed && len(failed) < limit {
-				failed = append(failed, b.SHA256)
+	for p, r := range m.rows {
+		for _, l := range r.blob.Locations {
+			if l.BackendID == backendID && l.State == Failed {
+				failed = append(failed, p)
 			}
 		}
 	}
-	return failed
+	slices.SortFunc(failed, byHex)
+	return failed[:min(limit, len(failed))]
 }
+
+func byHex(a, b digest.Digest) int { return strings.Compare(a.Hex(), b.Hex()) }
 
 // Totals answers as [Views] does, by counting. A model has no upload sessions.
 func (m *Model) Totals() Totals {

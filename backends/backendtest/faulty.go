@@ -39,11 +39,11 @@ var ErrInjected = errors.New("injected fault")
 type Fault struct {
 	Op  Op
 	Key string // only calls for this object; "" for any. Of an upload it is the hint's, or Commit's
-	Nth int    // the how manieth such call from when the fault was set, from 1; 0 for each of them
+	Nth int    // which such call from when the fault was set, counted from 1; 0 for each of them
 
 	// At, for Read and Write, is the byte of the object that the call must
-	// reach. A call that would pass it is cut there first, so that exactly At
-	// bytes go well.
+	// reach; 0 for any. A call that would pass it is cut there first, so that
+	// exactly At bytes go well.
 	At int64
 
 	Kind Kind
@@ -98,13 +98,14 @@ func (f *Faulty) Hits() int {
 	return f.hits
 }
 
-// strike returns the fault of a call, nil for none.
+// strike returns the fault of a call that would move the bytes from..to of an
+// object, nil for none.
 func (f *Faulty) strike(op Op, key string, from, to int64) *Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var hit *Fault
 	for _, a := range f.faults {
-		if a.Op != op || a.Key != "" && a.Key != key || to >= 0 && (a.At < from || a.At >= max(to, from+1)) {
+		if a.Op != op || a.Key != "" && a.Key != key || a.At > 0 && (a.At < from || a.At >= to) {
 			continue
 		}
 		if a.seen++; hit == nil && (a.Nth == 0 || a.Nth == a.seen) {
@@ -131,7 +132,7 @@ func (f *Faulty) border(op Op, key string, from, to int64) int64 {
 
 // call makes a call that moves no bytes.
 func (f *Faulty) call(ctx context.Context, op Op, key string, do func() error) error {
-	fault := f.strike(op, key, 0, -1)
+	fault := f.strike(op, key, 0, 0)
 	if fault == nil {
 		return do()
 	}

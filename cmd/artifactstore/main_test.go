@@ -15,12 +15,19 @@ import (
 // artifactstore, which is first in PATH, it is the program itself, with the race
 // detector where the tests have it.
 func TestMain(m *testing.M) {
-	for _, entry := range os.Environ() { // what is set for the developer's own gateway
+	if filepath.Base(os.Args[0]) != "artifactstore" {
+		forget()
+	}
+	testscript.Main(m, map[string]func(){"artifactstore": main})
+}
+
+// forget unsets what is set for the developer's own gateway.
+func forget() {
+	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "ARTIFACTSTORE_") {
 			os.Unsetenv(name)
 		}
 	}
-	testscript.Main(m, map[string]func(){"artifactstore": main})
 }
 
 // command returns the path of the program that is the test binary.

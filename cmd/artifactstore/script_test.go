@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,8 +19,11 @@ import (
 // own.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:             "testdata/script",
-		ContinueOnError: true,
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ARTIFACTSTORE_SERVER", "http://127.0.0.1:1") // nobody, until there is a gateway
+			return nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"gateway": scriptGateway,
 			"stop":    scriptStop,
@@ -31,26 +35,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scripts' gateways, by the script's work directory.
-type gatewayKey struct{}
-
-// scriptGateway starts a gateway in the script's directory and environment:
-//
-//	gateway
-//
-// ARTIFACTSTORE_SERVER is set to its address.
+// scriptGateway starts a gateway in the script's directory and environment, with
+// the flags given, and sets ARTIFACTSTORE_SERVER to its address. With "!" it must
+// end by itself before it serves, and gateway.log is what it said.
 func scriptGateway(ts *testscript.TestScript, neg bool, args []string) {
 	program, err := exec.LookPath("artifactstore")
 	ts.Check(err)
 	s := &server{cmd: exec.Command(program, append([]string{"serve"}, args...)...), serving: make(chan struct{}), ended: make(chan struct{})}
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "ARTIFACTSTORE_CONFIG", "ARTIFACTSTORE_LISTEN", "ARTIFACTSTORE_LIMITS_UPLOAD_BYTES"} {
+	s.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "ARTIFACTSTORE_LISTEN=127.0.0.1:0"}
+	for _, name := range []string{"ARTIFACTSTORE_CONFIG", "ARTIFACTSTORE_LISTEN", "ARTIFACTSTORE_LIMITS_UPLOAD_BYTES"} {
 		if v := ts.Getenv(name); v != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+v)
 		}
-	}
-	if ts.Getenv("ARTIFACTSTORE_LISTEN") == "" {
-		s.cmd.Env = append(s.cmd.Env, "ARTIFACTSTORE_LISTEN=127.0.0.1:0")
 	}
 	ts.Check(s.begin())
 	ts.Defer(s.kill)
@@ -65,18 +62,19 @@ func scriptGateway(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(err)
 	ts.Setenv("ARTIFACTSTORE_SERVER", s.url)
-	running[ts.Getenv("WORK")] = s
+	running.Store(ts.Getenv("WORK"), s)
 }
 
-// running are the scripts' gateways by work directory. Scripts may run at once,
-// but each touches its own only; testscript runs them in one goroutine each.
-var running = gateways{}
-
-type gateways map[string]*server
+// running are the scripts' gateways by work directory.
+var running sync.Map
 
 // scriptStop tells the gateway to stop; it must end cleanly.
 func scriptStop(ts *testscript.TestScript, _ bool, _ []string) {
-	s := running[ts.Getenv("WORK")]
+	at, ok := running.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("no gateway runs")
+	}
+	s := at.(*server)
 	ts.Check(s.stop())
 	ts.Check(os.WriteFile(ts.MkAbs("gateway.log"), []byte(s.logged()), 0o600))
 }

@@ -32,16 +32,16 @@ WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2 
 
 	// An earlier end writes the row as it was: it must not look like a refusal.
 	applyBlobLeased = `
-INSERT INTO leases (blob, actor, until, producer, retention_class)
-SELECT position, ?2, ?3, ?4, ?5 FROM blobs WHERE sha256 = ?1
+INSERT INTO leases (blob, repository, actor, until, producer, retention_class)
+SELECT position, ?2, ?3, ?4, ?5, ?6 FROM blobs WHERE sha256 = ?1
 AND EXISTS (SELECT 1 FROM locations WHERE blob = blobs.position AND state = 'stored')
-ON CONFLICT (blob, actor) DO UPDATE SET
+ON CONFLICT (blob, repository, actor) DO UPDATE SET
   until = max(until, excluded.until),
   producer = iif(excluded.until > until, excluded.producer, producer),
   retention_class = iif(excluded.until > until, excluded.retention_class, retention_class)`
 
 	applyBlobReleased = `
-DELETE FROM leases WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND actor = ?2`
+DELETE FROM leases WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND repository = ?2 AND actor = ?3`
 
 	blobExists = `SELECT 1 FROM blobs WHERE sha256 = ?1`
 )
@@ -58,9 +58,11 @@ func apply(c *conn, position, at int64, e registry.Event) error {
 	case registry.LocationRepaired:
 		return one(c, d, applyLocationRepaired, d.Blob.Sum(), d.BackendID, at)
 	case registry.BlobLeased:
-		return one(c, d, applyBlobLeased, d.Blob.Sum(), e.Actor, micros(d.Until), d.Producer, d.RetentionClass)
+		repository, actor := holder(d.Repository, e.Actor)
+		return one(c, d, applyBlobLeased, d.Blob.Sum(), repository, actor, micros(d.Until), d.Producer, d.RetentionClass)
 	case registry.BlobReleased:
-		return release(c, e.Actor, d)
+		repository, actor := holder(d.Repository, e.Actor)
+		return release(c, d, repository, actor)
 	}
 	return fmt.Errorf("%w: %T has no meaning for the views", registry.ErrRecord, e.Data)
 }
@@ -77,15 +79,24 @@ func one(c *conn, d registry.Data, sql string, args ...driver.Value) error {
 	return nil
 }
 
+// holder is the key of a lease: the repository's where one is named, else the
+// actor's.
+func holder(repository, actor string) (string, string) {
+	if repository != "" {
+		return repository, ""
+	}
+	return "", actor
+}
+
 // release ends a lease, which need not be there; the blob must.
-func release(c *conn, actor string, d registry.BlobReleased) error {
+func release(c *conn, d registry.BlobReleased, repository, actor string) error {
 	exists := false
 	err := c.query(context.Background(), blobExists, func([]driver.Value) error { exists = true; return nil }, d.Blob.Sum())
 	if err == nil && !exists {
 		err = fmt.Errorf("%w: no such blob", registry.ErrConflict)
 	}
 	if err == nil {
-		_, err = c.exec(context.Background(), applyBlobReleased, d.Blob.Sum(), actor)
+		_, err = c.exec(context.Background(), applyBlobReleased, d.Blob.Sum(), repository, actor)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", d.Type(), d.Subject(), err)

@@ -62,6 +62,7 @@ func (p *replay) check(ctx context.Context) error {
 
 func (p *replay) rebuild(ctx context.Context, busy time.Duration) error {
 	return inOrder(ctx,
+		p.run("PRAGMA busy_timeout = 0"),
 		func(context.Context) error { return beginImmediate(p.conn, busy) },
 		p.rest, p.compare, p.mend, p.run("COMMIT"))
 }
@@ -102,7 +103,7 @@ func (p *replay) mend(ctx context.Context) error {
 	steps := []string{
 		"PRAGMA defer_foreign_keys = ON", // the tables agree again when all are done
 		"INSERT OR REPLACE INTO registry.totals SELECT 1, (SELECT count(*) FROM registry.blobs), " +
-			"(SELECT coalesce(sum(size), 0) FROM registry.blobs), (SELECT count(*) FROM registry.uploads)",
+			"(SELECT coalesce(sum(size), 0) FROM registry.blobs), (SELECT count(*) FROM registry.uploads WHERE finished IS NULL)",
 		"DELETE FROM registry.location_totals",
 		"INSERT INTO registry.location_totals SELECT backend_id, state, count(*) FROM registry.locations GROUP BY backend_id, state",
 		fmt.Sprintf("INSERT OR REPLACE INTO registry.head VALUES (1, %d, %d)", p.position, p.time),

@@ -36,6 +36,12 @@ func digestOf(alg digest.Algorithm, v driver.Value) digest.Digest {
 	return digest.New(alg, v.([]byte))
 }
 
+// bytesOf is a column that may be NULL.
+func bytesOf(v driver.Value) []byte {
+	b, _ := v.([]byte)
+	return b
+}
+
 // text is a column that may be NULL.
 func text(v driver.Value) string {
 	s, _ := v.(string)

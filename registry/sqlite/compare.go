@@ -17,7 +17,7 @@ type view struct {
 var views = []view{
 	{"blobs", []string{"position", "sha256", "blake3", "sha512", "size", "stored_at"}, 1},
 	{"locations", []string{"blob", "backend_id", "state", "reason", "failed", "recorded_at", "position"}, 2},
-	{"leases", []string{"blob", "actor", "until", "producer", "retention_class"}, 2},
+	{"leases", []string{"blob", "repository", "actor", "until", "producer", "retention_class"}, 3},
 }
 
 // absent is the condition that a row of table a is not in a schema's view, found
@@ -94,7 +94,7 @@ UNION ALL SELECT 'locations ' || state || ' on ' || backend_id, locations FROM r
 	realCounts = `
 SELECT 'blobs' AS what, count(*) AS n FROM registry.blobs
 UNION ALL SELECT 'blob_bytes', coalesce(sum(size), 0) FROM registry.blobs
-UNION ALL SELECT 'uploads', count(*) FROM registry.uploads
+UNION ALL SELECT 'uploads', count(*) FROM registry.uploads WHERE finished IS NULL
 UNION ALL SELECT 'locations ' || state || ' on ' || backend_id, count(*) FROM registry.locations GROUP BY state, backend_id`
 
 	compareCounts = `SELECT what, kept.n, counted.n

@@ -141,12 +141,9 @@ func (c *conn) idle() error {
 
 // beginImmediate begins a transaction with the write lock as soon as no other
 // connection has it. It asks more often than SQLite's busy time-out would, to
-// find the pause that a busy writer makes.
+// find the pause that a busy writer makes; the connection's own must be nought.
 func beginImmediate(c *conn, busy time.Duration) error {
 	ctx := context.Background()
-	if _, err := c.exec(ctx, "PRAGMA busy_timeout = 0"); err != nil {
-		return err
-	}
 	for deadline := time.Now().Add(busy); ; time.Sleep(poll) {
 		_, err := c.exec(ctx, "BEGIN IMMEDIATE")
 		if err == nil || !isBusy(err) || time.Now().After(deadline) {

@@ -2,8 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
+
+	"artifactstore/registry"
 )
 
 // Health implements registry.Views. It reads the head of the log and takes the
@@ -17,12 +18,14 @@ func (r *Registry) Health(ctx context.Context) error {
 			if !r.writer.failed.Load() {
 				return nil
 			}
-			_, err := t.conn.exec(context.Background(), "UPDATE head SET position = position")
-			return err
+			if _, err := t.conn.exec(context.Background(), "UPDATE head SET position = position"); err != nil {
+				return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+			}
+			return nil
 		})
 	}
-	if err != nil && (ctx.Err() != nil || !isBusy(err)) {
-		return fmt.Errorf("registry health: %w", errors.Join(err, ctx.Err()))
+	if err != nil && !isBusy(err) {
+		return fmt.Errorf("registry health: %w", err)
 	}
 	return nil
 }

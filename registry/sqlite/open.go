@@ -32,7 +32,9 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,7 +96,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	if err := o.fill(); err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(o.Path), 0o750); err != nil {
+	if err := makeFolder(filepath.Dir(o.Path)); err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
 	if err := migrate(ctx, o.Path, o.Busy); err != nil {
@@ -110,6 +112,25 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 		return nil, fmt.Errorf("open registry %s: %w", o.Path, translate(err))
 	}
 	return r, nil
+}
+
+// makeFolder makes a folder and those above it durable, as MkdirAll does not: an
+// acknowledged event must not vanish with the folder that its file is in.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+		return err
+	}
+	if err := makeFolder(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
 }
 
 // dialWriter opens the connection that writes. Its busy time-out is nought: the

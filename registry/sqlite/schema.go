@@ -11,6 +11,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"artifactstore/registry"
 )
@@ -46,13 +47,21 @@ func migrate(ctx context.Context, path string, busy time.Duration) error {
 	}
 	for attempt := 1; ; attempt++ {
 		err := up(ctx, provider)
-		if err == nil || attempt == openAttempts || errors.Is(err, registry.ErrSchema) {
+		if attempt == openAttempts || !met(err) {
 			return err
 		}
 		if err := sleep(ctx, time.Duration(attempt)*5*time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// met reports whether an error may come from another opening at the same time: a
+// lock, a table that is there already, a version that is recorded already.
+func met(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) &&
+		(isBusy(err) || primary(e) == sqlite3.SQLITE_ERROR || primary(e) == sqlite3.SQLITE_CONSTRAINT)
 }
 
 func up(ctx context.Context, provider *goose.Provider) error {

@@ -91,16 +91,16 @@ func (r *Registry) records(ctx context.Context, after uint64) ([]registry.Record
 // recordOf reads a row of selectEvents. One that Append does not write is
 // ErrRecord.
 func recordOf(row []driver.Value) (registry.Record, error) {
-	position, typ := row[0].(int64), row[2].(string)
-	data, err := registry.DecodeData(typ, row[5].([]byte))
+	position, typ := row[0].(int64), text(row[2])
+	data, err := registry.DecodeData(typ, bytesOf(row[5]))
 	if err != nil {
 		return registry.Record{}, fmt.Errorf("event %d: %w", position, err)
 	}
-	if subject := row[4].(string); subject != data.Subject() {
+	if subject := text(row[4]); subject != data.Subject() {
 		return registry.Record{}, fmt.Errorf("event %d: %w: its subject is %.100q, its data says %q",
 			position, registry.ErrRecord, subject, data.Subject())
 	}
-	e := registry.Event{Actor: row[3].(string), Data: data}
+	e := registry.Event{Actor: text(row[3]), Data: data}
 	if err := registry.Validate(e); err != nil {
 		return registry.Record{}, fmt.Errorf("event %d: %w", position, err)
 	}

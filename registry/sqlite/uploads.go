@@ -6,18 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"artifactstore/cas/digest"
 	"artifactstore/registry"
 )
 
 const (
-	uploadColumns = `id, principal, repository, backend_id, offset, hash, state, version, expires_at`
+	uploadColumns = `id, principal, repository, backend_id, offset, hash, state, finished, version, expires_at`
 
-	insertUpload = `INSERT INTO uploads (` + uploadColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)`
+	insertUpload = `INSERT INTO uploads (` + uploadColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9)`
 
 	selectUpload = `SELECT ` + uploadColumns + ` FROM uploads WHERE id = ?1`
 
 	updateUpload = `UPDATE uploads
-SET backend_id = ?3, offset = ?4, hash = ?5, state = ?6, expires_at = ?7, version = version + 1
+SET backend_id = ?3, offset = ?4, hash = ?5, state = ?6, finished = ?7, expires_at = ?8, version = version + 1
 WHERE id = ?1 AND version = ?2`
 
 	deleteUpload = `DELETE FROM uploads WHERE id = ?1 AND version = ?2`
@@ -29,7 +30,7 @@ WHERE id = ?1 AND version = ?2`
 func (r *Registry) CreateUpload(ctx context.Context, u registry.Upload) error {
 	err := r.write(ctx, func(t *transaction) error {
 		_, err := t.conn.exec(context.Background(), insertUpload, u.ID, u.Principal, u.Repository, u.BackendID,
-			u.Offset, state(u.Hash), state(u.State), micros(u.ExpiresAt))
+			u.Offset, state(u.Hash), state(u.State), sum(u.Finished), micros(u.ExpiresAt))
 		return err
 	})
 	if err != nil {
@@ -69,7 +70,7 @@ func (r *Registry) SaveUpload(ctx context.Context, u registry.Upload) (registry.
 
 func (t *transaction) saveUpload(u registry.Upload) (registry.Upload, error) {
 	changed, err := t.conn.exec(context.Background(), updateUpload, u.ID, u.Version, u.BackendID, u.Offset,
-		state(u.Hash), state(u.State), micros(u.ExpiresAt))
+		state(u.Hash), state(u.State), sum(u.Finished), micros(u.ExpiresAt))
 	if err != nil {
 		return registry.Upload{}, err
 	}
@@ -131,18 +132,17 @@ func (r *Registry) ExpiredUploads(ctx context.Context, before time.Time, limit i
 func uploads(c *conn, sql string, args ...driver.Value) ([]registry.Upload, error) {
 	var found []registry.Upload
 	err := c.query(context.Background(), sql, func(row []driver.Value) error {
-		hash, _ := row[5].([]byte)
-		state, _ := row[6].([]byte)
 		found = append(found, registry.Upload{
 			ID:         row[0].(string),
 			Principal:  row[1].(string),
 			Repository: row[2].(string),
 			BackendID:  row[3].(string),
 			Offset:     row[4].(int64),
-			Hash:       hash,
-			State:      state,
-			Version:    row[7].(int64),
-			ExpiresAt:  moment(row[8]),
+			Hash:       bytesOf(row[5]),
+			State:      bytesOf(row[6]),
+			Finished:   digestOf(digest.SHA256, row[7]),
+			Version:    row[8].(int64),
+			ExpiresAt:  moment(row[9]),
 		})
 		return nil
 	}, args...)

@@ -42,7 +42,7 @@ type writer struct {
 
 	conn   *conn // nil after a failure that leaves its state in doubt
 	pace   pace
-	failed atomic.Bool // the last group failed for want of room or a broken disk
+	failed atomic.Bool // the database failed a change of the last group
 }
 
 func newWriter(busy time.Duration, now func() time.Time, tell func(uint64), dial func() (*conn, error)) *writer {
@@ -126,11 +126,10 @@ func (w *writer) commit(group []*change) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: panic: %v", registry.ErrUnavailable, p)
 		}
-		err = translate(err)
-		if err != nil {
+		if err = translate(err); err != nil {
+			w.failed.Store(!isBusy(err))
 			w.abort()
 		}
-		w.failed.Store(err != nil && !isBusy(err))
 	}()
 	t, err := w.begin()
 	if err != nil {
@@ -147,6 +146,7 @@ func (w *writer) commit(group []*change) (err error) {
 	if _, err := t.conn.exec(context.Background(), "COMMIT"); err != nil {
 		return err
 	}
+	w.failed.Store(t.broken)
 	w.tell(uint64(t.position))
 	return nil
 }
@@ -203,6 +203,7 @@ type transaction struct {
 	now      func() time.Time
 	position int64 // of the last event
 	time     int64 // of the last event
+	broken   bool  // the database failed one of the changes
 }
 
 func newTransaction(c *conn, now func() time.Time) (*transaction, error) {
@@ -212,29 +213,28 @@ func newTransaction(c *conn, now func() time.Time) (*transaction, error) {
 	return t, err
 }
 
-// make makes one change in a savepoint. It returns an error only when the
-// whole transaction is lost; a refused change has its own.
+// make makes one change in a savepoint. A change that fails has its own error and
+// leaves the transaction as it was; make returns an error when SQLite has given
+// up the whole transaction, as it may when there is no room or memory.
 func (t *transaction) make(c *change) error {
 	ctx := context.Background()
-	before := *t
+	position, time := t.position, t.time
 	if _, err := t.conn.exec(ctx, "SAVEPOINT change"); err != nil {
 		return err
 	}
 	if c.err = translate(c.make(t)); c.err != nil {
-		if lost(c.err) {
-			return c.err
-		}
-		*t = before
+		t.broken = t.broken || broken(c.err)
+		t.position, t.time = position, time
 		if _, err := t.conn.exec(ctx, "ROLLBACK TO change"); err != nil {
-			return err
+			return c.err
 		}
 	}
 	_, err := t.conn.exec(ctx, "RELEASE change")
 	return err
 }
 
-// lost reports whether an error speaks against the database, not the change.
-func lost(err error) bool {
+// broken reports whether an error speaks against the database, not the change.
+func broken(err error) bool {
 	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrFull)
 }
 

@@ -54,10 +54,11 @@ CREATE TABLE blobs (
   position  INTEGER PRIMARY KEY CHECK (position >= 1),
   sha256    BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
   blake3    BLOB NOT NULL UNIQUE CHECK (length(blake3) = 32),
-  sha512    BLOB UNIQUE CHECK (length(sha512) = 64),          -- where a client pushed it so
+  sha512    BLOB CHECK (length(sha512) = 64),                 -- where a client pushed it so
   size      INTEGER NOT NULL CHECK (size >= 0),               -- bytes
   stored_at INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX blobs_sha512 ON blobs (sha512) WHERE sha512 IS NOT NULL; -- most have none
 
 -- locations is a view: where blobs are.
 CREATE TABLE locations (
@@ -74,14 +75,17 @@ CREATE TABLE locations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX locations_failed ON locations (backend_id, failed) WHERE state = 'failed';
 
--- leases is a view: who wants blobs kept, and how long.
+-- leases is a view: who wants blobs kept, and how long. The holder is a
+-- repository or an actor: the other is ''.
 CREATE TABLE leases (
   blob            INTEGER NOT NULL REFERENCES blobs (position),
-  actor           TEXT NOT NULL CHECK (actor <> ''),
+  repository      TEXT NOT NULL,
+  actor           TEXT NOT NULL,
   until           INTEGER NOT NULL,
   producer        TEXT NOT NULL CHECK (producer <> ''),
   retention_class TEXT NOT NULL CHECK (retention_class <> ''),
-  PRIMARY KEY (blob, actor)
+  PRIMARY KEY (blob, repository, actor),
+  CHECK ((repository = '') <> (actor = ''))
 ) STRICT, WITHOUT ROWID;
 
 -- uploads are sessions under way: operational rows, never replayed.
@@ -93,6 +97,7 @@ CREATE TABLE uploads (
   offset     INTEGER NOT NULL CHECK (offset >= 0),   -- bytes acknowledged
   hash       BLOB,                                   -- the hasher's state at offset
   state      BLOB,                                   -- the backend's state at offset
+  finished   BLOB CHECK (length(finished) = 32),     -- sha256 of the blob it became; NULL while it is open
   version    INTEGER NOT NULL CHECK (version >= 1),  -- guards against a second writer
   expires_at INTEGER NOT NULL
 ) STRICT;
@@ -104,7 +109,7 @@ CREATE TABLE totals (
   only       INTEGER PRIMARY KEY CHECK (only = 1),
   blobs      INTEGER NOT NULL CHECK (blobs >= 0),
   blob_bytes INTEGER NOT NULL CHECK (blob_bytes >= 0),
-  uploads    INTEGER NOT NULL CHECK (uploads >= 0)
+  uploads    INTEGER NOT NULL CHECK (uploads >= 0)           -- the open ones
 ) STRICT;
 INSERT INTO totals VALUES (1, 0, 0, 0);
 
@@ -151,12 +156,18 @@ CREATE TRIGGER locations_count_change AFTER UPDATE OF backend_id, state ON locat
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
-CREATE TRIGGER uploads_count_new AFTER INSERT ON uploads BEGIN
+CREATE TRIGGER uploads_count_new AFTER INSERT ON uploads WHEN NEW.finished IS NULL BEGIN
   UPDATE totals SET uploads = uploads + 1;
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
-CREATE TRIGGER uploads_count_gone AFTER DELETE ON uploads BEGIN
+CREATE TRIGGER uploads_count_gone AFTER DELETE ON uploads WHEN OLD.finished IS NULL BEGIN
   UPDATE totals SET uploads = uploads - 1;
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER uploads_count_finished AFTER UPDATE OF finished ON uploads
+WHEN (OLD.finished IS NULL) <> (NEW.finished IS NULL) BEGIN
+  UPDATE totals SET uploads = uploads + iif(NEW.finished IS NULL, 1, -1);
 END;
 -- +goose StatementEnd

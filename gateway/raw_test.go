@@ -1,0 +1,80 @@
+package gateway_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// raw is a connection on which a test says exactly what it wants.
+type raw struct {
+	t *testing.T
+	net.Conn
+	in *bufio.Reader
+}
+
+// dial opens a connection to the gateway.
+func (h *house) dial() *raw {
+	h.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { c.Close() })
+	return &raw{h.t, c, bufio.NewReader(c)}
+}
+
+// send writes text; \n stands for a line's end as HTTP has it.
+func (c *raw) send(format string, args ...any) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\r\n")); err != nil {
+		c.t.Errorf("send: %v", err)
+	}
+}
+
+// answer reads the answer to a request with a method.
+func (c *raw) answer(method string) (*http.Response, []byte) {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	resp, err := http.ReadResponse(c.in, &http.Request{Method: method})
+	if err != nil {
+		c.t.Fatalf("read answer: %v", err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatalf("read answer's body: %v", err)
+	}
+	return resp, text
+}
+
+// ended fails the test unless the gateway closes the connection.
+func (c *raw) ended() {
+	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	if rest, err := io.ReadAll(c.in); len(rest) > 0 || isTimeout(err) {
+		c.t.Errorf("the connection goes on: %q, %v", rest, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	n, ok := err.(net.Error)
+	return ok && n.Timeout()
+}
+
+// patience is how long a test waits for what must happen soon; a passing test
+// never waits it out.
+const patience = time.Minute
+
+// reset makes closing the connection look like a crash of the client.
+func (c *raw) reset() {
+	c.Conn.(*net.TCPConn).SetLinger(0)
+	c.Close()
+}
+
+// half ends what the client sends, and lets it read on.
+func (c *raw) half() { c.Conn.(*net.TCPConn).CloseWrite() }

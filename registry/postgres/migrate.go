@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"artifactstore/registry"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the schema up to this program's, one process at a time.
+func migrate(ctx context.Context, o Options) (err error) {
+	c, err := o.connConfig(ctx, nil)
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*c)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.PingContext(ctx); err != nil {
+		return translate(ctx, err)
+	}
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // a second between tries, five minutes in all
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	return bringUp(ctx, p)
+}
+
+// bringUp looks before it takes the lock, which costs a second where somebody
+// else holds it.
+func bringUp(ctx context.Context, p *goose.Provider) error {
+	if up, err := isUp(ctx, p); up || err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the schema: %w", translate(ctx, err))
+	}
+	_, err := isUp(ctx, p)
+	return err
+}
+
+// isUp reports whether the schema is this program's. A newer one is
+// registry.ErrSchema.
+func isUp(ctx context.Context, p *goose.Provider) (bool, error) {
+	sources := p.ListSources()
+	mine := sources[len(sources)-1].Version
+	theirs, err := p.GetDBVersion(ctx)
+	if err != nil {
+		// goose makes its table when it looks for the version: two processes that
+		// come to an empty database at once may collide there. Up does it in peace.
+		return false, nil
+	}
+	if theirs > mine {
+		return false, fmt.Errorf("%w: the database has version %d, this program knows %d: start a newer program", registry.ErrSchema, theirs, mine)
+	}
+	return theirs == mine, nil
+}

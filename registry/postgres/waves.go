@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"slices"
+	"time"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// fact is an event as the views take it.
+type fact struct {
+	at    *time.Time // nil: the time of the head
+	actor string
+	data  registry.Data
+}
+
+// A wave is events that may be applied kind by kind, each kind by one statement,
+// in the order of the fields, with the outcome that one by one they would have
+// had: on any blob they come in that order anyway, and no two rows of a
+// statement are the same. An event that does not fit into its blob's wave begins
+// the next one of that blob.
+type wave struct {
+	stored   stored
+	recorded recorded
+	failed   failed
+	repaired repaired
+	leased   leased
+	released released
+}
+
+// waves sorts events, the n-th counted from 1, into waves.
+func waves(facts []fact) []wave {
+	var all []wave
+	at := map[digest.Digest]place{}
+	for i, f := range facts {
+		blob, backend, rank := classify(f.data)
+		p := at[blob].next(rank, backend)
+		at[blob] = p
+		if p.wave == len(all) {
+			all = append(all, wave{})
+		}
+		all[p.wave].add(int64(i+1), f)
+	}
+	return all
+}
+
+// place is where the last event of a blob was put.
+type place struct {
+	wave     int
+	rank     rank
+	backends []string // of the events of this rank
+}
+
+// rank is the order of the kinds within a wave.
+type rank int
+
+const (
+	rankNone rank = iota
+	rankStored
+	rankRecorded
+	rankFailed
+	rankRepaired
+	rankLeased
+	rankReleased
+)
+
+// next returns the place of a blob's next event.
+func (p place) next(r rank, backend string) place {
+	switch {
+	case r > p.rank:
+		return place{p.wave, r, []string{backend}}
+	case r == p.rank && r != rankStored && (r >= rankLeased || !slices.Contains(p.backends, backend)):
+		return place{p.wave, r, append(p.backends, backend)}
+	}
+	return place{p.wave + 1, r, []string{backend}}
+}
+
+func classify(d registry.Data) (blob digest.Digest, backend string, r rank) {
+	switch d := d.(type) {
+	case registry.BlobStored:
+		return d.SHA256, "", rankStored
+	case registry.LocationRecorded:
+		return d.Blob, d.BackendID, rankRecorded
+	case registry.LocationFailed:
+		return d.Blob, d.BackendID, rankFailed
+	case registry.LocationRepaired:
+		return d.Blob, d.BackendID, rankRepaired
+	case registry.BlobLeased:
+		return d.Blob, "", rankLeased
+	case registry.BlobReleased:
+		return d.Blob, "", rankReleased
+	}
+	panic("postgres: no view for " + d.Type()) // Validate knows the kinds; so must this package
+}
+
+func (w *wave) add(n int64, f fact) {
+	switch d := f.data.(type) {
+	case registry.BlobStored:
+		w.stored.add(f.at, d)
+	case registry.LocationRecorded:
+		w.recorded.add(n, f.at, d)
+	case registry.LocationFailed:
+		w.failed.add(d)
+	case registry.LocationRepaired:
+		w.repaired.add(f.at, d)
+	case registry.BlobLeased:
+		w.leased.add(f.actor, d)
+	case registry.BlobReleased:
+		w.released.add(f.actor, d)
+	}
+}
+
+// queueViews queues what events mean for the views. Their positions follow base,
+// or with nil end at the head, which has been advanced before them.
+func queueViews(b *pgx.Batch, base *int64, facts []fact) {
+	for _, w := range waves(facts) {
+		w.stored.queue(b)
+		w.recorded.queue(b, base, len(facts))
+		w.failed.queue(b)
+		w.repaired.queue(b)
+		w.leased.queue(b)
+		w.released.queue(b)
+	}
+}
