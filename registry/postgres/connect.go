@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"artifactstore/registry"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -67,10 +69,11 @@ func (o Options) newPool(ctx context.Context, connections int, s settings) (*pgx
 // renew replaces a connection's parameters by those that the URL of now gives.
 func (o Options) renew(ctx context.Context, into *pgx.ConnConfig, s settings) error {
 	c, err := o.connConfig(ctx, s)
-	if err == nil {
-		*into = *c
+	if err != nil {
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err) // it was right when the registry was opened
 	}
-	return err
+	*into = *c
+	return nil
 }
 
 func (o Options) connConfig(ctx context.Context, s settings) (*pgx.ConnConfig, error) {
@@ -103,7 +106,7 @@ func (o Options) prepare(c *pgx.ConnConfig, s settings) {
 func (o Options) connect(ctx context.Context) (*pgx.Conn, error) {
 	c, err := o.connConfig(ctx, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 	}
 	return pgx.ConnectConfig(ctx, c)
 }

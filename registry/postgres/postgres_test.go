@@ -1,15 +1,34 @@
 package postgres_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"testing"
 
 	"artifactstore/registry"
 	"artifactstore/registry/postgres"
 	"artifactstore/registry/postgres/pgtest"
 	"artifactstore/registry/registrytest"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// TestMain runs the tests, or is one of the processes that they start. No
+// goroutine may be left at the end.
+func TestMain(m *testing.M) {
+	if url := os.Getenv(childURL); url != "" {
+		os.Exit(child(url))
+	}
+	code := m.Run()
+	pgtest.Stop()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 func TestRegistry(t *testing.T) {
 	registrytest.Run(t, func(t *testing.T) registrytest.Opener {
@@ -26,4 +45,23 @@ func open(t testing.TB, url string) *postgres.Registry {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// connect returns a connection of the test's own.
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// run runs statements without arguments.
+func run(t testing.TB, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
 }

@@ -32,7 +32,7 @@ const (
 	blobByBLAKE3SQL = blobSQL + `WHERE b.blake3 = $1`
 	blobBySHA512SQL = blobSQL + `WHERE b.sha512 = $1`
 	blobsSQL        = blobSQL + `WHERE b.sha256 > $1 ORDER BY b.sha256 LIMIT $2`
-	failedSinceSQL  = `SELECT blob FROM locations WHERE backend_id = $1 AND state = 'failed' ORDER BY blob LIMIT $2`
+	failedOnSQL     = `SELECT blob FROM locations WHERE backend_id = $1 AND state = 'failed' ORDER BY blob LIMIT $2`
 )
 
 var blobBy = map[digest.Algorithm]string{
@@ -123,7 +123,7 @@ func (r *Registry) Failed(ctx context.Context, backend string, limit int) ([]dig
 		return nil, ctx.Err()
 	}
 	return read(ctx, r, "read failed locations", func(ctx context.Context, conn *pgxpool.Conn) ([]digest.Digest, error) {
-		rows, err := conn.Query(ctx, failedSinceSQL, backend, limit)
+		rows, err := conn.Query(ctx, failedOnSQL, backend, limit)
 		if err != nil {
 			return nil, err
 		}

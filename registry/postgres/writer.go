@@ -58,18 +58,27 @@ func (r *Registry) Append(ctx context.Context, events ...registry.Event) (uint64
 	if len(events) == 0 {
 		return r.Last(ctx)
 	}
+	c, err := newCall(events)
+	if err != nil {
+		return 0, err
+	}
+	return r.writer.append(ctx, c)
+}
+
+// newCall checks and encodes events, while it is still their caller's own time.
+func newCall(events []registry.Event) (*call, error) {
 	c := &call{events: make([]encoded, len(events)), done: make(chan struct{})}
 	for i, e := range events {
 		if err := registry.Validate(e); err != nil {
-			return 0, err
+			return nil, err
 		}
 		cbor, err := registry.EncodeData(e.Data)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		c.events[i] = encoded{e, cbor}
 	}
-	return r.writer.append(ctx, c)
+	return c, nil
 }
 
 func (w *writer) append(ctx context.Context, c *call) (uint64, error) {

@@ -1,0 +1,101 @@
+package postgres_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"artifactstore/registry"
+	"artifactstore/registry/postgres/pgtest"
+)
+
+// damaged returns a registry of some blobs, on which statements have been run
+// behind its back.
+func damaged(t *testing.T, sql string) registry.Registry {
+	t.Helper()
+	address := pgtest.New(t)
+	r := open(t, address)
+	t.Cleanup(func() { r.Close() })
+	for n := range 5 {
+		if _, err := r.Append(t.Context(), put(identity(1, n))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.CreateUpload(t.Context(), registry.Upload{ID: "u1"}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, connect(t, address), sql)
+	return r
+}
+
+// TestDamagedViews: what no longer follows from the log is found by Check and
+// mended by Rebuild.
+func TestDamagedViews(t *testing.T) {
+	const first = `(SELECT sha256 FROM blobs ORDER BY sha256 LIMIT 1)`
+	for name, c := range map[string]struct{ sql, says string }{
+		"blob gone":         {`ALTER TABLE locations DISABLE TRIGGER ALL; ALTER TABLE leases DISABLE TRIGGER ALL; ALTER TABLE blobs DISABLE TRIGGER ALL; DELETE FROM blobs WHERE sha256 = ` + first + `; ALTER TABLE locations ENABLE TRIGGER ALL; ALTER TABLE leases ENABLE TRIGGER ALL; ALTER TABLE blobs ENABLE TRIGGER ALL`, "is missing"},
+		"blob added":        {`INSERT INTO blobs VALUES (sha256('a'), sha256('b'), NULL, 1, now())`, "does not follow from the log"},
+		"blob changed":      {`UPDATE blobs SET size = size + 1 WHERE sha256 = ` + first, "differs from the replay"},
+		"digests swapped":   {`UPDATE blobs SET blake3 = sha256('x') WHERE sha256 = ` + first, "differs from the replay"},
+		"location failed":   {`UPDATE locations SET state = 'failed', reason = 'missing' WHERE blob = ` + first, "the location of sha256:"},
+		"location gone":     {`DELETE FROM locations WHERE blob = ` + first, "the location of sha256:"},
+		"lease gone":        {`DELETE FROM leases WHERE blob = ` + first, "the lease of ci on sha256:"},
+		"lease longer":      {`UPDATE leases SET until = '9000-01-01'`, "the lease of ci on sha256:"},
+		"total of blobs":    {`UPDATE totals SET blobs = 7`, "the total of blobs"},
+		"total of bytes":    {`UPDATE totals SET blob_bytes = 7`, "the total of blobs"},
+		"locations' total":  {`UPDATE location_totals SET locations = 7`, "the total of locations stored on local"},
+		"uploads' total":    {`UPDATE upload_totals SET uploads = uploads + 1 WHERE shard = 3`, "the total of upload sessions"},
+		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals; UPDATE totals SET blobs = 0`, "is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := damaged(t, c.sql)
+			report, err := r.Check(t.Context(), nil)
+			if err != nil || !strings.Contains(strings.Join(report.Problems, "\n"), c.says) {
+				t.Errorf("Check: %q, %v, want %q", report.Problems, err, c.says)
+			}
+			rebuilt, err := r.Rebuild(t.Context(), nil)
+			if err != nil || strings.Join(rebuilt.Problems, "\n") != strings.Join(report.Problems, "\n") || rebuilt.Blobs != 5 {
+				t.Errorf("Rebuild: %+v, %v, want what Check said: %q", rebuilt, err, report.Problems)
+			}
+			if report, err = r.Check(t.Context(), nil); err != nil || len(report.Problems) > 0 {
+				t.Errorf("Check after Rebuild: %q, %v", report.Problems, err)
+			}
+			if totals, err := r.Totals(t.Context()); err != nil || totals.Blobs != 5 || totals.Uploads != 1 {
+				t.Errorf("Totals after Rebuild: %+v, %v", totals, err)
+			}
+		})
+	}
+}
+
+// TestDamagedLog: damage of the log is found, and is no ground to rebuild upon.
+func TestDamagedLog(t *testing.T) {
+	for name, c := range map[string]struct{ sql, says string }{
+		"record gone":      {`DELETE FROM events WHERE position = 5`, "the log has a gap: position 6 follows 4"},
+		"end gone":         {`DELETE FROM events WHERE position = 15`, "the log ends at position 14, its head says 15"},
+		"not CBOR":         {`UPDATE events SET data = 'x' WHERE position = 5`, "record 5: invalid record"},
+		"trailing byte":    {`UPDATE events SET data = data || '\x00'::bytea WHERE position = 5`, "record 5: invalid record"},
+		"unknown type":     {`UPDATE events SET type = 'v1.x' WHERE position = 5`, "record 5: invalid record"},
+		"actor unprinted":  {`UPDATE events SET actor = E'\x01' WHERE position = 5`, "record 5: invalid record"},
+		"time back":        {`UPDATE events SET recorded_at = '2001-01-01' WHERE position = 5`, "record 5 is earlier than the one before it"},
+		"twice":            {`UPDATE events SET (type, data) = (SELECT type, data FROM events WHERE position = 1) WHERE position = 4`, "record 4 (v1.storage.blob_stored) does not fit what came before"},
+		"in another order": {`UPDATE events SET position = -position + 31 WHERE position BETWEEN 13 AND 15; UPDATE events SET position = position - 3 WHERE position > 15`, "does not fit what came before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := damaged(t, c.sql)
+			report, err := r.Check(t.Context(), nil)
+			if err != nil || !strings.Contains(strings.Join(report.Problems, "\n"), c.says) {
+				t.Errorf("Check: %q, %v, want %q", report.Problems, err, c.says)
+			}
+			before, err := r.Totals(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Rebuild(t.Context(), nil); !errors.Is(err, registry.ErrRecord) {
+				t.Errorf("Rebuild of a damaged log: %v, want ErrRecord", err)
+			}
+			if after, err := r.Totals(t.Context()); err != nil || after.Blobs != before.Blobs {
+				t.Errorf("Rebuild of a damaged log changed the views: %+v, %v", after, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+package postgres_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry/postgres"
+	"artifactstore/registry/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// TestEveryHotQueryUsesAnIndex asks the planner, as it is by default, for the plan of
+// whatever a request may ask, at a million blobs.
+func TestEveryHotQueryUsesAnIndex(t *testing.T) {
+	blobs := 1_000_000
+	if testing.Short() {
+		blobs = 30_000
+	}
+	conn := connect(t, filled(t, blobs))
+	sum, other := fill(4711).Sum(), fill(4712).Sum()
+	sums, texts, ones, now := [][]byte{sum, other}, []string{"local", "ci"}, []int64{1, 1}, time.Now()
+	times := []*time.Time{nil, nil}
+	for _, c := range []struct {
+		name  string
+		sql   string
+		args  []any
+		index string
+	}{
+		{"blob by sha256", postgres.BlobBySHA256SQL, []any{sum}, "blobs_pkey locations_pkey leases_pkey"},
+		{"blob by blake3", postgres.BlobByBLAKE3SQL, []any{sum}, "blobs_blake3_key locations_pkey leases_pkey"},
+		{"blob by sha512", postgres.BlobBySHA512SQL, []any{append(sum, sum...)}, "blobs_sha512_key locations_pkey leases_pkey"},
+		{"page of blobs", postgres.BlobsSQL, []any{sum, 1000}, "blobs_pkey locations_pkey leases_pkey"},
+		{"failed", postgres.FailedSQL, []any{"local", 100}, "locations_failed"},
+		{"page of the log", postgres.SinceSQL, []any{4711, 1000}, "events_pkey"},
+		{"upload", postgres.UploadSQL, []any{"upload-7"}, "uploads_pkey"},
+		{"save upload", postgres.SaveUploadSQL, []any{"upload-7", 1, "local", 0, sum, sum, nil, now}, "uploads_pkey"},
+		{"delete upload", postgres.DeleteUploadSQL, []any{"upload-7", 1}, "uploads_pkey"},
+		{"expired uploads", postgres.ExpiredUploadsSQL, []any{now, 100}, "uploads_expires_at"},
+		{"stored", postgres.StoredSQL, []any{times, sums, sums, [][]byte{append(sum, sum...), nil}, ones}, "blobs_pkey"},
+		{"failed location", postgres.LocationFailedSQL, []any{sums, texts, texts, times}, "locations_pkey"},
+		{"repaired location", postgres.RepairedSQL, []any{times, sums, texts}, "locations_failed"},
+		{"leased", postgres.LeasedSQL, []any{sums, texts, texts, texts, []time.Time{now, now}}, "locations_pkey leases_pkey"},
+		{"released", postgres.ReleasedSQL, []any{sums, texts}, "leases_pkey blobs_pkey"},
+	} {
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			plan := explain(t, conn, mode, c.sql, c.args)
+			if scan := wholeTable.FindString(plan); scan != "" {
+				t.Errorf("%s (%s): %s:\n%s", c.name, mode, scan, plan)
+			}
+			for _, index := range strings.Fields(c.index) {
+				if !strings.Contains(plan, index) {
+					t.Errorf("%s (%s) does not use %s:\n%s", c.name, mode, index, plan)
+				}
+			}
+		}
+	}
+}
+
+var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads)\b`)
+
+// explain returns the plan of a prepared statement.
+func explain(t *testing.T, conn *pgx.Conn, mode, sql string, args []any) string {
+	t.Helper()
+	run(t, conn, "SET plan_cache_mode = "+mode)
+	const name = "explained"
+	described, err := conn.Prepare(t.Context(), name, sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Deallocate(t.Context(), name)
+	literals := make([]string, len(args))
+	for i, arg := range args {
+		text, err := conn.TypeMap().Encode(described.ParamOIDs[i], pgx.TextFormatCode, arg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		literals[i] = "NULL"
+		if text != nil {
+			literals[i] = "'" + string(text) + "'"
+		}
+	}
+	rows, err := conn.Query(t.Context(), fmt.Sprintf("EXPLAIN EXECUTE %s (%s)", name, strings.Join(literals, ", ")), pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fillSQL makes blobs with one location each, every tenth failed, and a lease,
+// faster than by appending. The digests are fill's.
+const fillSQL = `
+INSERT INTO blobs SELECT sha256(int8send(n)), sha256(int8send(-n)), CASE WHEN n % 3 = 0 THEN sha512(int8send(n)) END, n, now()
+    FROM generate_series(1, $1::bigint) AS n;
+INSERT INTO locations SELECT sha256(int8send(n)), 'local', CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'stored' END,
+    CASE WHEN n % 10 = 0 THEN 'missing' END, now(), n FROM generate_series(1, $1::bigint) AS n;
+INSERT INTO leases SELECT sha256(int8send(n)), 'ci', 'ci', 'standard', now() FROM generate_series(1, $1::bigint) AS n;
+INSERT INTO events SELECT n, now(), 'v1.storage.blob_stored', 'ci', sha256(int8send(n)) FROM generate_series(1, $1::bigint) AS n;
+INSERT INTO uploads SELECT 'upload-' || n, 'ci', 'r', 'local', 0, NULL, NULL, NULL, 1, now() + n * interval '1s'
+    FROM generate_series(1, $1::bigint / 10) AS n;
+UPDATE head SET position = $1;
+ANALYZE`
+
+// filled returns the URL of a database with so many blobs.
+func filled(tb testing.TB, blobs int) string {
+	tb.Helper()
+	url := pgtest.New(tb)
+	open(tb, url).Close()
+	run(tb, connect(tb, url), strings.ReplaceAll(fillSQL, "$1", fmt.Sprint(blobs)))
+	return url
+}
+
+// fill returns the SHA-256 of the n-th blob of a filled database.
+func fill(n int) digest.Digest {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(n))
+	sum := sha256.Sum256(b[:])
+	return digest.New(digest.SHA256, sum[:])
+}
