@@ -66,7 +66,7 @@ type Options struct {
 	// may spoil the upload of the other, so that neither can commit.
 	Spoils bool
 
-	// Rounds is how often an object is replaced under its readers. Default 40.
+	// Rounds is how often an object is replaced under its readers. Default 20.
 	Rounds int
 }
 
@@ -79,7 +79,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Keys = cmpOr(o.Keys, 250)
 	o.Concurrency = cmpOr(o.Concurrency, 8)
-	o.Rounds = cmpOr(o.Rounds, 40)
+	o.Rounds = cmpOr(o.Rounds, 20)
 	return o
 }
 

@@ -147,7 +147,7 @@ func TestKilledAtEachStep(t *testing.T) {
 func killAt(t *testing.T, at int, effect bool) {
 	t.Helper()
 	root := t.TempDir()
-	if at >= 8 { // the first steps are those of a new root
+	if at >= 9 { // the first steps are those of a new root
 		b := reopen(t, root)
 		put(t, b, "k", "old")
 		put(t, b, "gone", "x")
@@ -162,7 +162,7 @@ func killAt(t *testing.T, at int, effect bool) {
 			t.Errorf("killed at step %d, effect %v: %s is %q", at, effect, key, got)
 		}
 	}
-	if at >= 8 && get(b, "k") == "absent" {
+	if at >= 9 && get(b, "k") == "absent" {
 		t.Errorf("killed at step %d, effect %v: k is lost", at, effect)
 	}
 	for _, key := range keys(t, b) {

@@ -22,7 +22,7 @@ func TestStepOrder(t *testing.T) {
 		s.reset(-1, false)
 	}
 	want("open",
-		"utimes .format-ID", "chmod .format-ID", "sync file .format-ID", "rename format", "sync folder .",
+		"sync folder ..", "utimes .format-ID", "chmod .format-ID", "sync file .format-ID", "rename format", "sync folder .",
 		"mkdir .staging", "sync folder .")
 
 	put(t, b, "a/b/k", "x")

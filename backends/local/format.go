@@ -23,7 +23,7 @@ func (b *Backend) claimRoot(ctx context.Context) error {
 	if err := b.disk.makeAll(ctx, b.root); err != nil {
 		return err
 	}
-	for {
+	for { // until a marker is there
 		text, err := os.ReadFile(filepath.Join(b.root, formatName))
 		if err == nil {
 			if string(text) != format {
@@ -56,6 +56,12 @@ func (b *Backend) mark(ctx context.Context) error {
 		default:
 			return fmt.Errorf("the directory is not empty (it has %q) and has no format file: it is not an artifact store; choose an empty or a new one", name)
 		}
+	}
+	// The folder may have been made by an Open that was killed before it synced
+	// its name. Where that is another's to look after, it has been there before.
+	err = b.disk.syncFolder(ctx, filepath.Dir(b.root))
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
 	name := filepath.Join(b.root, draft+rand.Text())
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
