@@ -36,9 +36,12 @@ func digestOf(alg digest.Algorithm, v driver.Value) digest.Digest {
 	return digest.New(alg, v.([]byte))
 }
 
-// bytesOf is a column that may be NULL.
+// bytesOf is a column that may be NULL: nil then, and only then.
 func bytesOf(v driver.Value) []byte {
-	b, _ := v.([]byte)
+	b, ok := v.([]byte)
+	if ok && b == nil { // how the driver returns no bytes
+		return []byte{}
+	}
 	return b
 }
 

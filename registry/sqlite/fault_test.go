@@ -157,6 +157,42 @@ func TestCommandBesideABusyServer(t *testing.T) {
 	group.Wait()
 }
 
+// TestPace: who writes without a break pauses after each turn, long enough for
+// somebody who asks every poll; who has breaks anyway need not.
+func TestPace(t *testing.T) {
+	if pause < 2*poll {
+		t.Errorf("a pause of %v is missed by who asks every %v", pause, poll)
+	}
+	begin := time.Unix(1000, 0)
+	for _, c := range []struct {
+		name       string
+		group, gap time.Duration
+		pauses     bool
+	}{
+		{"busy", 5 * time.Millisecond, 0, true},
+		{"nearly busy", 5 * time.Millisecond, pause - 1, true},
+		{"with breaks", 5 * time.Millisecond, pause, false},
+	} {
+		var p pace
+		now, written, paused := begin, time.Duration(0), false
+		for range 100 {
+			if d := p.rest(now); d > 0 {
+				paused, written = true, 0
+				now = now.Add(d)
+			}
+			now, written = now.Add(c.group), written+c.group
+			p.wrote = now
+			now = now.Add(c.gap)
+			if c.pauses && written > turn+c.group {
+				t.Fatalf("%s: wrote for %v without a pause", c.name, written)
+			}
+		}
+		if paused != c.pauses {
+			t.Errorf("%s: paused: %v", c.name, paused)
+		}
+	}
+}
+
 func TestPanicInAChange(t *testing.T) {
 	r := open(t, filepath.Join(t.TempDir(), "registry.db"))
 	err := r.write(t.Context(), func(x *transaction) error {

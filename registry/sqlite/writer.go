@@ -89,9 +89,9 @@ func (w *writer) run() {
 	group := make([]*change, 0, maxGroup)
 	for c := range w.queue {
 		group = w.gather(append(group[:0], c))
-		w.pace.rest()
+		time.Sleep(w.pace.rest(time.Now()))
 		err := w.commit(group)
-		w.pace.wrote()
+		w.pace.wrote = time.Now()
 		for _, c := range group {
 			if c.err == nil {
 				c.err = err
@@ -181,21 +181,19 @@ func (w *writer) abort() {
 }
 
 // pace makes a writer that never rests leave the lock to others now and then.
-type pace struct{ rested, last time.Time }
+type pace struct{ rested, wrote time.Time }
 
-// rest is called before a group.
-func (p *pace) rest() {
-	switch now := time.Now(); {
-	case now.Sub(p.last) >= pause:
+// rest returns how long to leave the lock alone before a group that is ready now.
+func (p *pace) rest(now time.Time) time.Duration {
+	switch {
+	case now.Sub(p.wrote) >= pause:
 		p.rested = now
 	case now.Sub(p.rested) >= turn:
-		time.Sleep(pause)
-		p.rested = time.Now()
+		p.rested = now.Add(pause)
+		return pause
 	}
+	return 0
 }
-
-// wrote is called after a group.
-func (p *pace) wrote() { p.last = time.Now() }
 
 // transaction is what a change is made in.
 type transaction struct {
