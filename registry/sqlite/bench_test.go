@@ -37,11 +37,9 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkBlob looks up a blob with one location and one lease, as every GET
-// and HEAD does.
-func BenchmarkBlob(b *testing.B) {
-	const blobs = 20_000
-	r := open(b, filepath.Join(b.TempDir(), "registry.db"))
+// fill puts blobs, a multiple of a hundred.
+func fill(b *testing.B, r *Registry, blobs uint64) {
+	b.Helper()
 	for n := uint64(0); n < blobs; n += 100 {
 		var events []registry.Event
 		for i := range uint64(100) {
@@ -51,6 +49,14 @@ func BenchmarkBlob(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkBlob looks up a blob with one location and one lease, as every GET
+// and HEAD does.
+func BenchmarkBlob(b *testing.B) {
+	const blobs = 20_000
+	r := open(b, filepath.Join(b.TempDir(), "registry.db"))
+	fill(b, r, blobs)
 	look := func(b *testing.B, n uint64) {
 		if _, err := r.Blob(b.Context(), blob(n*7919%blobs).BLAKE3); err != nil {
 			b.Fatal(err)
@@ -74,4 +80,17 @@ func BenchmarkBlob(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkCheck checks a log of 30,000 events.
+func BenchmarkCheck(b *testing.B) {
+	const blobs = 10_000
+	r := open(b, filepath.Join(b.TempDir(), "registry.db"))
+	fill(b, r, blobs)
+	for b.Loop() {
+		if report, err := r.Check(b.Context(), nil); err != nil || len(report.Problems) > 0 {
+			b.Fatal(report, err)
+		}
+	}
+	b.ReportMetric(3*blobs*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -40,6 +40,20 @@ func TestNotADatabase(t *testing.T) {
 	}
 }
 
+func TestAnotherProgramsDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cookies.db")
+	if err := script(t, path, "CREATE TABLE cookies (name)"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Open(t.Context(), Options{Path: path}); err == nil {
+		r.Close()
+		t.Error("another program's database was opened")
+	}
+	if tables := rows(t, path, "SELECT name FROM sqlite_schema"); len(tables) != 1 {
+		t.Errorf("it has now %d tables and indexes", len(tables))
+	}
+}
+
 func TestOpenTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registry.db")
 	var group sync.WaitGroup

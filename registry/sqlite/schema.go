@@ -46,7 +46,10 @@ func migrate(ctx context.Context, path string, busy time.Duration) error {
 		return err
 	}
 	for attempt := 1; ; attempt++ {
-		err := up(ctx, provider)
+		err := ours(ctx, db)
+		if err == nil {
+			err = up(ctx, provider)
+		}
 		if attempt == openAttempts || !met(err) {
 			return err
 		}
@@ -54,6 +57,17 @@ func migrate(ctx context.Context, path string, busy time.Duration) error {
 			return err
 		}
 	}
+}
+
+// ours returns an error if another program's tables are in the file. A file of
+// ours is empty, or has goose's table, which is made before all others.
+func ours(ctx context.Context, db *sql.DB) error {
+	var foreign bool
+	err := db.QueryRowContext(ctx, `SELECT count(*) > 0 AND sum(name = 'goose_db_version') = 0 FROM sqlite_schema`).Scan(&foreign)
+	if err == nil && foreign {
+		err = errors.New("the file is a database of another program")
+	}
+	return err
 }
 
 // met reports whether an error may come from another opening at the same time: a
