@@ -5,7 +5,8 @@
 //
 // migrations/ is the schema and its documentation. The file is in WAL mode; a
 // commit is durable when it returns (synchronous=FULL: the write-ahead log is
-// synced before it). Time is microseconds since 1970.
+// synced before it). Processes share memory beside the file, so it must be on a
+// disk of this machine: a network file system will not do.
 //
 // # Writing
 //

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,17 +10,9 @@ import (
 	"artifactstore/registry"
 )
 
-const (
-	// maxGroup bounds the changes of one transaction, and so how long it
-	// takes: another process may be waiting for the lock.
-	maxGroup = 256
-	// turn is how long a writer goes on without a pause, and pause how long it
-	// then leaves the lock alone. pause must be longer than poll, the time
-	// after which a waiting writer asks again, or the waiting one misses it.
-	turn  = 50 * time.Millisecond
-	pause = 3 * time.Millisecond
-	poll  = time.Millisecond
-)
+// maxGroup bounds the changes of one transaction, and so how long it takes:
+// another process may be waiting for the lock.
+const maxGroup = 256
 
 // change is one caller's change: it is made whole or not at all.
 type change struct {
@@ -178,65 +169,4 @@ func (w *writer) abort() {
 		w.conn.close()
 		w.conn = nil
 	}
-}
-
-// pace makes a writer that never rests leave the lock to others now and then.
-type pace struct{ rested, wrote time.Time }
-
-// rest returns how long to leave the lock alone before a group that is ready now.
-func (p *pace) rest(now time.Time) time.Duration {
-	switch {
-	case now.Sub(p.wrote) >= pause:
-		p.rested = now
-	case now.Sub(p.rested) >= turn:
-		p.rested = now.Add(pause)
-		return pause
-	}
-	return 0
-}
-
-// transaction is what a change is made in.
-type transaction struct {
-	conn     *conn
-	now      func() time.Time
-	position int64 // of the last event
-	time     int64 // of the last event
-	broken   bool  // the database failed one of the changes
-}
-
-func newTransaction(c *conn, now func() time.Time) (*transaction, error) {
-	t := &transaction{conn: c, now: now}
-	var err error
-	t.position, t.time, err = readHead(c)
-	return t, err
-}
-
-// make makes one change in a savepoint. A change that fails has its own error and
-// leaves the transaction as it was; make returns an error when SQLite has given
-// up the whole transaction, as it may when there is no room or memory.
-func (t *transaction) make(c *change) error {
-	ctx := context.Background()
-	position, time := t.position, t.time
-	if _, err := t.conn.exec(ctx, "SAVEPOINT change"); err != nil {
-		return err
-	}
-	if c.err = translate(c.make(t)); c.err != nil {
-		t.broken = t.broken || broken(c.err)
-		t.position, t.time = position, time
-		if _, err := t.conn.exec(ctx, "ROLLBACK TO change"); err != nil {
-			return c.err
-		}
-	}
-	_, err := t.conn.exec(ctx, "RELEASE change")
-	return err
-}
-
-// broken reports whether an error speaks against the database, not the change.
-func broken(err error) bool {
-	return errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrFull)
-}
-
-// clock is the time for the next event: never before the last one.
-func (t *transaction) clock() int64 {
-	return max(t.now().UnixMicro(), t.time)
 }
