@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"artifactstore/backends"
 	"artifactstore/backends/local"
+	"artifactstore/backends/s3"
 	"artifactstore/cas"
 	"artifactstore/cmd/config"
 	"artifactstore/registry"
@@ -32,29 +35,78 @@ func openRegistry(ctx context.Context, c *config.Config) (registry.Registry, err
 	return nil, fmt.Errorf("open registry: this build has none for %s: addresses", scheme)
 }
 
-// openBackends opens the configured backends. observe, which may be nil, is told
-// of their operations.
-func openBackends(ctx context.Context, c *config.Config, observe func(id string) backends.Observer) ([]cas.Backend, error) {
+// opener opens the configured backends.
+type opener struct {
+	config *config.Config
+	parts  *s3.Memory // that all backends share which hold parts of objects in memory
+	log    *slog.Logger
+}
+
+func newOpener(c *config.Config, log *slog.Logger) *opener {
+	_, parts := c.Buffers()
+	return &opener{c, s3.NewMemory(parts), log}
+}
+
+// all opens every backend. observe is told of their operations.
+func (o *opener) all(ctx context.Context, observe func(id string) backends.Observer) ([]cas.Backend, error) {
 	var list []cas.Backend
-	for _, b := range c.Backends {
-		one, err := openBackend(ctx, c, b)
+	for _, b := range o.config.Backends {
+		one, err := o.one(ctx, b)
 		if err != nil {
 			return nil, fmt.Errorf("open backend %s: %w", b.ID, err)
 		}
-		if observe != nil {
-			one = backends.Observe(one, observe(b.ID))
-		}
-		list = append(list, cas.Backend{ID: b.ID, Backend: one})
+		list = append(list, cas.Backend{ID: b.ID, Backend: backends.Observe(one, observe(b.ID))})
 	}
 	return list, nil
 }
 
-func openBackend(ctx context.Context, _ *config.Config, b config.Backend) (backends.Backend, error) {
-	switch b.Type {
-	case config.Local:
+func (o *opener) one(ctx context.Context, b config.Backend) (backends.Backend, error) {
+	if b.Type == config.Local {
 		return local.Open(ctx, local.Options{Root: b.Root, KeyPrefix: b.KeyPrefix})
 	}
-	return nil, fmt.Errorf("this build has none of type %s", b.Type)
+	return s3.Open(ctx, s3.Options{
+		EndpointURL:        b.EndpointURL,
+		Region:             b.Region,
+		Bucket:             b.Bucket,
+		KeyPrefix:          b.KeyPrefix,
+		Credentials:        credentials(b),
+		StorageClass:       b.StorageClass,
+		SSE:                string(b.SSE),
+		SSEKMSKeyID:        b.SSEKMSKeyID,
+		MultipartThreshold: b.MultipartThresholdBytes,
+		MultipartChunk:     b.MultipartChunkBytes,
+		PathStyle:          b.PathStyle,
+		CAFile:             b.CAFile,
+		MaxConnections:     int(b.MaxConnections),
+		MaxAttempts:        int(b.MaxAttempts),
+		Memory:             o.parts,
+		Log:                o.log.With("backend_id", b.ID),
+	})
+}
+
+// credentials reads a backend's keys where they are kept, at every call: a key
+// that was replaced in its file is used without a restart.
+func credentials(b config.Backend) func(context.Context) (access, secret string, err error) {
+	return func(context.Context) (access, secret string, err error) {
+		env := os.Environ()
+		if access, err = b.AccessKeyRef.Read(env); err != nil {
+			return "", "", fmt.Errorf("access_key_ref: %w", err)
+		}
+		if secret, err = b.SecretKeyRef.Read(env); err != nil {
+			return "", "", fmt.Errorf("secret_key_ref: %w", err)
+		}
+		return access, secret, nil
+	}
+}
+
+// isMistake says whether a backend's error is one of its configuration, which a
+// person must mend, and not of the network or the service, which may mend itself.
+func isMistake(err error) bool {
+	var p *s3.Problem
+	if !errors.As(err, &p) {
+		return false
+	}
+	return !slices.Contains([]s3.Kind{s3.Unreachable, s3.Busy, s3.Unexpected}, p.Kind)
 }
 
 // policy is the configuration's routing and retention in the engine's terms.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"artifactstore/cmd/config"
@@ -30,8 +31,9 @@ func (p part) String() string {
 // wrong is found at once.
 func probe(ctx context.Context, c *config.Config) []part {
 	parts := []part{{Name: "registry", Error: words(probeRegistry(ctx, c))}}
+	o := newOpener(c, slog.New(slog.DiscardHandler))
 	for _, b := range c.Backends {
-		parts = append(parts, part{Name: "backend " + b.ID, Error: words(probeBackend(ctx, c, b))})
+		parts = append(parts, part{Name: "backend " + b.ID, Error: words(probeBackend(ctx, o, b))})
 	}
 	return parts
 }
@@ -50,10 +52,10 @@ func probeRegistry(ctx context.Context, c *config.Config) error {
 	return errors.Join(err, r.Close())
 }
 
-func probeBackend(ctx context.Context, c *config.Config, b config.Backend) error {
+func probeBackend(ctx context.Context, o *opener, b config.Backend) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	one, err := openBackend(ctx, c, b)
+	one, err := o.one(ctx, b)
 	if err != nil {
 		return err
 	}

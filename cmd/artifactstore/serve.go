@@ -97,19 +97,23 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		return nil, nil, err
 	}
 	metrics := ops.NewMetrics()
-	list, err := openBackends(ctx, c, func(id string) backends.Observer {
+	list, err := newOpener(c, log).all(ctx, func(id string) backends.Observer {
 		return func(operation, outcome string, took time.Duration) {
 			metrics.Backend(id, operation, outcome, took)
 		}
 	})
+	if err == nil {
+		err = greet(ctx, list, log)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	buffered, _ := c.Buffers()
 	store, err := cas.New(cas.Options{
 		Registry:      reg,
 		Backends:      list,
 		Policy:        policy(c),
-		BufferedBytes: c.Limits.BufferedBytes,
+		BufferedBytes: buffered,
 		Log:           log,
 	})
 	if err != nil {
@@ -125,6 +129,32 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		Access:      access,
 		Draining:    ctx.Done(),
 	}), list, nil
+}
+
+// greetTime bounds the first look at the backends, all at once.
+const greetTime = 10 * time.Second
+
+// greet looks at every backend before anything is served. What is wrong with the
+// configuration of one is refused; one that is away for now is not: the others
+// have their blobs, and it may come back.
+func greet(ctx context.Context, list []cas.Backend, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, greetTime)
+	defer cancel()
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, b := range list {
+		all.Go(func() {
+			switch err := b.Health(ctx); {
+			case err == nil:
+			case isMistake(err):
+				errs[i] = fmt.Errorf("backend %s: %w", b.ID, err)
+			default:
+				log.Warn("a backend does not work for now", "backend_id", b.ID, "error", err)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {

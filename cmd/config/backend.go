@@ -29,7 +29,7 @@ type Backend struct {
 	SSEKMSKeyID  string     `yaml:"sse_kms_key_id" of:"s3"` // not empty with aws:kms alone
 	// MultipartThresholdBytes is the size up to which an object is sent in one
 	// request, MultipartChunkBytes the size of the parts of a larger one. The
-	// chunk is at most the threshold, and both are at most Limits.BufferedBytes.
+	// chunk is at most the threshold, and both fit what [Config.Buffers] gives.
 	MultipartThresholdBytes int64  `yaml:"multipart_threshold_bytes" of:"s3"`
 	MultipartChunkBytes     int64  `yaml:"multipart_chunk_bytes" of:"s3"`
 	PathStyle               bool   `yaml:"path_style" of:"s3"` // the bucket in the path, not in the host's name
@@ -43,7 +43,7 @@ const (
 	defaultRegion         = "us-east-1"
 	defaultThreshold      = 16 << 20
 	defaultChunk          = 8 << 20
-	defaultMaxConnections = 128
+	defaultMaxConnections = 256
 	defaultMaxAttempts    = 4
 )
 

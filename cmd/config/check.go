@@ -1,15 +1,19 @@
 package config
 
-// minBuffered is the least that buffered_bytes may be: one transfer's buffers.
-const minBuffered = 8 << 20
+// The least that buffered_bytes may be, without and with an s3 backend: there it
+// must hold parts too, of which the smallest has 5 MiB.
+const (
+	minBuffered   = 8 << 20
+	minBufferedS3 = 32 << 20
+)
 
 // check reports what the keys, each well formed, do not mean.
 func (m *mistakes) check(c *Config) {
 	m.checkRegistry(&c.Registry)
+	m.checkLimits(c) // before what depends on limits
 	m.checkBackends(c)
 	m.checkRouting(c)
 	m.checkRetention(c)
-	m.checkLimits(&c.Limits)
 	m.checkListen(c)
 }
 
@@ -35,10 +39,14 @@ func (m *mistakes) checkRegistry(r *Registry) {
 	}
 }
 
-func (m *mistakes) checkLimits(l *Limits) {
+func (m *mistakes) checkLimits(c *Config) {
+	l, buffered := &c.Limits, int64(minBuffered)
+	if _, parts := c.Buffers(); parts > 0 {
+		buffered = minBufferedS3
+	}
 	m.atLeast("limits.upload_bytes", l.UploadBytes, 0)
 	m.atLeast("limits.manifest_bytes", l.ManifestBytes, 1)
-	m.atLeast("limits.buffered_bytes", l.BufferedBytes, minBuffered)
+	m.atLeast("limits.buffered_bytes", l.BufferedBytes, buffered)
 	m.atLeast("limits.minimum_rate_bytes", l.MinimumRateBytes, 0)
 	if l.Idle.Length() <= 0 {
 		m.add("limits.idle", "is nothing; want a time for which a client may be silent, such as 60s")

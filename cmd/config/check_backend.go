@@ -31,7 +31,7 @@ func (m *mistakes) checkBackends(c *Config) {
 			m.add(path+".key_prefix", `%s is not a prefix; want names of lower-case letters, digits, ".", "_" and "-", divided by "/", none beginning with ".", 256 characters at most`, quote(b.KeyPrefix))
 		}
 		if b.Type == S3 {
-			m.checkS3(b, path, c.Limits.BufferedBytes)
+			m.checkS3(b, path, c)
 		} else if b.Root == "" {
 			m.add(path+".root", "is missing; want a directory")
 		}
@@ -103,8 +103,8 @@ var (
 	kmsKeyID   = regexp.MustCompile(`^[A-Za-z0-9:/_.-]{1,1000}$`)
 )
 
-// checkS3 checks the keys of type s3; buffered is limits.buffered_bytes.
-func (m *mistakes) checkS3(b Backend, path string, buffered int64) {
+// checkS3 checks the keys of type s3.
+func (m *mistakes) checkS3(b Backend, path string, c *Config) {
 	at := func(key string) string { return path + "." + key }
 	m.checkEndpoint(b, path)
 	switch {
@@ -123,7 +123,7 @@ func (m *mistakes) checkS3(b Backend, path string, buffered int64) {
 		m.add(at("storage_class"), "%s is not a storage class; want a name such as STANDARD", quote(b.StorageClass))
 	}
 	m.checkEncryption(b, path)
-	m.checkSizes(b, path, buffered)
+	m.checkSizes(b, path, c)
 	m.within(at("max_connections"), b.MaxConnections, 1, 10_000)
 	m.within(at("max_attempts"), b.MaxAttempts, 1, 20)
 }
@@ -166,19 +166,25 @@ func (m *mistakes) checkEncryption(b Backend, path string) {
 	}
 }
 
-func (m *mistakes) checkSizes(b Backend, path string, buffered int64) {
+func (m *mistakes) checkSizes(b Backend, path string, c *Config) {
+	const buffered = "limits.buffered_bytes"
 	threshold, chunk := path+".multipart_threshold_bytes", path+".multipart_chunk_bytes"
 	m.within(chunk, b.MultipartChunkBytes, minChunk, maxChunk)
 	m.within(threshold, b.MultipartThresholdBytes, 1, maxChunk)
-	if m.blamed[chunk] || m.blamed[threshold] || m.blamed["limits.buffered_bytes"] {
+	if m.blamed[chunk] || m.blamed[threshold] || m.blamed[buffered] {
 		return
 	}
 	if b.MultipartThresholdBytes < b.MultipartChunkBytes {
 		m.add(m.upper(threshold, chunk), "multipart_threshold_bytes (%d) is less than multipart_chunk_bytes (%d): what is larger than the threshold would not fill a part",
 			b.MultipartThresholdBytes, b.MultipartChunkBytes)
 	}
-	if b.MultipartThresholdBytes > buffered {
-		m.add(m.upper(threshold, "limits.buffered_bytes"), "multipart_threshold_bytes (%d) is more than limits.buffered_bytes (%d): what is sent in one request is held in memory whole",
-			b.MultipartThresholdBytes, buffered)
+	_, parts := c.Buffers()
+	if b.MultipartThresholdBytes > parts {
+		m.add(m.upper(threshold, buffered), "multipart_threshold_bytes (%d) is more than three quarters of limits.buffered_bytes (%d): what is sent in one request is held in memory whole",
+			b.MultipartThresholdBytes, c.Limits.BufferedBytes)
+	}
+	if b.MultipartChunkBytes > parts/2 {
+		m.add(m.upper(chunk, buffered), "multipart_chunk_bytes (%d) is more than three eighths of limits.buffered_bytes (%d): two parts must fit at once",
+			b.MultipartChunkBytes, c.Limits.BufferedBytes)
 	}
 }

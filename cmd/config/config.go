@@ -12,6 +12,8 @@
 // [Reference.Read] and [Registry.Address] read the one secret they are asked for.
 package config
 
+import "slices"
+
 // Config is a whole configuration. The order of the fields is the order in
 // which [Config.YAML] shows the keys.
 type Config struct {
@@ -53,9 +55,21 @@ type Retention struct {
 type Limits struct {
 	UploadBytes      int64    `yaml:"upload_bytes"`       // largest upload; 0 is no limit
 	ManifestBytes    int64    `yaml:"manifest_bytes"`     // largest manifest; at most BufferedBytes
-	BufferedBytes    int64    `yaml:"buffered_bytes"`     // held in memory by all transfers together; at least 8 MiB
+	BufferedBytes    int64    `yaml:"buffered_bytes"`     // held in memory by all transfers together; at least 8 MiB, 32 MiB with an s3 backend
 	MinimumRateBytes int64    `yaml:"minimum_rate_bytes"` // slowest transfer, bytes a second; 0 is no limit
 	Idle             Duration `yaml:"idle"`               // longest silence of a client in a transfer
+}
+
+// Buffers divides BufferedBytes between the transfers' own buffers and those in
+// which s3 backends keep parts of objects until they are sent, all of them
+// together. The two must be apart: a transfer holds some of its own while it
+// waits for a backend.
+func (c *Config) Buffers() (transfers, parts int64) {
+	if !slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.Type == S3 }) {
+		return c.Limits.BufferedBytes, 0
+	}
+	transfers = c.Limits.BufferedBytes / 4
+	return transfers, c.Limits.BufferedBytes - transfers
 }
 
 // Auth says who may do what.

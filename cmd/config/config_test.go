@@ -132,11 +132,26 @@ routing: {default: aws}`, []string{"ARTIFACTSTORE_BACKENDS_1_MAX_ATTEMPTS=2"})
 	if own.Region != "us-east-1" || aws.Region != "eu-central-1" {
 		t.Errorf("region is %q for an endpoint, %q for AWS", own.Region, aws.Region)
 	}
-	if aws.MultipartThresholdBytes != 16<<20 || aws.MultipartChunkBytes != 8<<20 || aws.MaxConnections != 128 || aws.MaxAttempts != 4 {
+	if aws.MultipartThresholdBytes != 16<<20 || aws.MultipartChunkBytes != 8<<20 || aws.MaxConnections != 256 || aws.MaxAttempts != 4 {
 		t.Errorf("sizes and limits: %+v", aws)
 	}
 	if own.MaxAttempts != 2 {
 		t.Errorf("a variable does not replace a default: max_attempts is %d", own.MaxAttempts)
+	}
+}
+
+// The transfers' buffers and those of s3 backends are apart, and together what
+// is configured.
+func TestBuffers(t *testing.T) {
+	if transfers, parts := Default().Buffers(); transfers != 256<<20 || parts != 0 {
+		t.Errorf("without s3: %d and %d", transfers, parts)
+	}
+	c, err := load("f.yaml", full, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if transfers, parts := c.Buffers(); transfers != 16<<20 || parts != 48<<20 {
+		t.Errorf("with s3 and 64 MiB: %d and %d", transfers, parts)
 	}
 }
 

@@ -128,7 +128,8 @@ func TestS3Mistakes(t *testing.T) {
 		{"multipart_chunk_bytes: 33554432", "8:28: backends[0].multipart_chunk_bytes: multipart_threshold_bytes (16777216) is less than"},
 		{"multipart_threshold_bytes: 0", "8:32: backends[0].multipart_threshold_bytes: 0 is out of bounds"},
 		{"multipart_threshold_bytes: 6000000", "8:32: backends[0].multipart_threshold_bytes: multipart_threshold_bytes (6000000) is less than"},
-		{"multipart_threshold_bytes: 268435457", "8:32: backends[0].multipart_threshold_bytes: multipart_threshold_bytes (268435457) is more than limits.buffered_bytes"},
+		{"multipart_threshold_bytes: 268435457", "8:32: backends[0].multipart_threshold_bytes: multipart_threshold_bytes (268435457) is more than three quarters of limits.buffered_bytes"},
+		{"multipart_threshold_bytes: 150000000\n    multipart_chunk_bytes: 110000000", "9:28: backends[0].multipart_chunk_bytes: multipart_chunk_bytes (110000000) is more than three eighths of limits.buffered_bytes"},
 		{"path_style: yes", `8:17: backends[0].path_style: "yes" is neither true nor false`},
 		{"max_connections: 0", "8:22: backends[0].max_connections: 0 is out of bounds"},
 		{"max_attempts: 21", "8:19: backends[0].max_attempts: 21 is out of bounds"},
@@ -136,6 +137,10 @@ func TestS3Mistakes(t *testing.T) {
 		{"bukket: a", "8:5: backends[0].bukket: no such key"},
 	} {
 		checkMistake(t, fmt.Sprintf(more, tt.key), tt.want)
+	}
+	checkMistake(t, fmt.Sprintf(more, "")+"\nlimits: {buffered_bytes: 33554431}", "10:26: limits.buffered_bytes: 33554431 is too little; want 33554432 or more")
+	if _, err := load("f.yaml", fmt.Sprintf(more, "")+"\nlimits: {buffered_bytes: 33554432}", nil); err != nil {
+		t.Errorf("the least buffered_bytes with the default sizes: %v", err)
 	}
 	for _, tt := range []struct{ from, to, want string }{
 		{"bucket: artifacts", "bucket: Artifacts", `5:13: backends[0].bucket: "Artifacts" is not a bucket's name`},
