@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"artifactstore/registry/postgres/pgtest"
 )
 
 // TestMain lets the test binary be the command: run under the name
@@ -18,13 +20,26 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "artifactstore" {
 		forget()
 	}
-	testscript.Main(m, map[string]func(){"artifactstore": main})
+	testscript.Main(cleaning{m}, map[string]func(){"artifactstore": main})
+}
+
+// cleaning ends and removes after the tests what several of them used.
+type cleaning struct{ *testing.M }
+
+func (c cleaning) Run() int {
+	code := c.M.Run()
+	pgtest.Stop()
+	if binary.dir != "" {
+		os.RemoveAll(binary.dir)
+	}
+	return code
 }
 
 // forget unsets what is set for the developer's own gateway.
 func forget() {
 	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "ARTIFACTSTORE_") {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "ARTIFACTSTORE_") && !strings.HasPrefix(name, "ARTIFACTSTORE_TEST_") {
 			os.Unsetenv(name)
 		}
 	}
@@ -40,25 +55,28 @@ func command(t *testing.T) string {
 	return name
 }
 
+// binary is the program as it is shipped, once a test wanted it.
+var binary struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
 // shipped builds the program as it is shipped: without the race detector, whose
 // memory and speed are others.
 func shipped(t *testing.T) string {
 	t.Helper()
-	name, err := buildOnce()
-	if err != nil {
-		t.Fatal(err)
+	binary.once.Do(func() {
+		if binary.dir, binary.err = os.MkdirTemp("", "artifactstore-built-"); binary.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-trimpath", "-o", binary.dir, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build.Stderr = os.Stderr
+		binary.err = build.Run()
+	})
+	if binary.err != nil {
+		t.Fatal(binary.err)
 	}
-	return name
+	return filepath.Join(binary.dir, "artifactstore")
 }
-
-var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "artifactstore-built-")
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, "artifactstore")
-	build := exec.Command("go", "build", "-trimpath", "-o", name, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stderr = os.Stderr
-	return name, build.Run()
-})

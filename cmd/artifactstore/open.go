@@ -17,6 +17,7 @@ import (
 	"artifactstore/cas"
 	"artifactstore/cmd/config"
 	"artifactstore/registry"
+	"artifactstore/registry/postgres"
 	"artifactstore/registry/sqlite"
 )
 
@@ -27,12 +28,16 @@ func openRegistry(ctx context.Context, c *config.Config) (registry.Registry, err
 	if err != nil {
 		return nil, err
 	}
-	scheme, rest, _ := strings.Cut(address, ":")
-	switch scheme {
-	case "sqlite":
-		return sqlite.Open(ctx, sqlite.Options{Path: rest})
+	if path, ok := strings.CutPrefix(address, "sqlite:"); ok {
+		return sqlite.Open(ctx, sqlite.Options{Path: path})
 	}
-	return nil, fmt.Errorf("open registry: this build has none for %s: addresses", scheme)
+	r, err := postgres.Open(ctx, postgres.Options{URLFunc: func(context.Context) (string, error) {
+		return c.Registry.Address(os.Environ()) // again, for every connection: a password may have been replaced
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("open registry %s: %w", c.Registry, err)
+	}
+	return r, nil
 }
 
 // opener opens the configured backends.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"artifactstore/cmd/config"
 )
 
 const repository = "../.."
@@ -50,6 +52,24 @@ func TestReadmeCommandsExist(t *testing.T) {
 	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(text, -1) {
 		if _, err := os.Stat(filepath.Join(repository, link[1])); err != nil {
 			t.Errorf("a link leads nowhere: %v", err)
+		}
+	}
+}
+
+// TestReadmeConfigurations loads every piece of configuration in README.
+func TestReadmeConfigurations(t *testing.T) {
+	text, _ := readme(t)
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(text, -1)
+	if len(blocks) == 0 {
+		t.Error("README shows no configuration")
+	}
+	for _, block := range blocks {
+		name := filepath.Join(t.TempDir(), "readme.yaml")
+		if err := os.WriteFile(name, []byte(block[1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(name, nil); err != nil {
+			t.Error(err)
 		}
 	}
 }

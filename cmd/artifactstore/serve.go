@@ -132,7 +132,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 }
 
 // greetTime bounds the first look at the backends, all at once.
-const greetTime = 10 * time.Second
+const greetTime = 5 * time.Second
 
 // greet looks at every backend before anything is served. What is wrong with the
 // configuration of one is refused; one that is away for now is not: the others
