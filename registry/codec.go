@@ -27,6 +27,16 @@ var kinds = map[string]func(data []byte) (Data, error){
 	TypeLocationRecorded: decodeAs[LocationRecorded],
 	TypeLocationFailed:   decodeAs[LocationFailed],
 	TypeLocationRepaired: decodeAs[LocationRepaired],
+
+	TypePackageCreated:     decodeAs[PackageCreated],
+	TypePackageFileAdded:   decodeAs[PackageFileAdded],
+	TypePackageFileRemoved: decodeAs[PackageFileRemoved],
+	TypePackageSealed:      decodeAs[PackageSealed],
+	TypePackageRenewed:     decodeAs[PackageRenewed],
+	TypePackageDeleted:     decodeAs[PackageDeleted],
+
+	TypeTagSet:     decodeAs[TagSet],
+	TypeTagRemoved: decodeAs[TagRemoved],
 }
 
 func decodeAs[T Data](data []byte) (Data, error) {

@@ -20,6 +20,8 @@ type Model struct {
 	position uint64
 	rows     map[digest.Digest]row           // by primary digest
 	primary  map[digest.Digest]digest.Digest // from every digest of a blob
+	packages map[PackageKey]pack
+	tags     map[tagKey]Tag
 }
 
 // row is a blob with its leases. A row in a model is never changed in
@@ -59,11 +61,13 @@ func (m *Model) Apply(at time.Time, events ...Event) error {
 }
 
 func (m *Model) clone() Model {
-	next := Model{m.position, maps.Clone(m.rows), maps.Clone(m.primary)}
-	if next.rows == nil {
-		next.rows, next.primary = map[digest.Digest]row{}, map[digest.Digest]digest.Digest{}
+	if m.rows == nil {
+		return Model{
+			rows: map[digest.Digest]row{}, primary: map[digest.Digest]digest.Digest{},
+			packages: map[PackageKey]pack{}, tags: map[tagKey]Tag{},
+		}
 	}
-	return next
+	return Model{m.position, maps.Clone(m.rows), maps.Clone(m.primary), maps.Clone(m.packages), maps.Clone(m.tags)}
 }
 
 func (m *Model) apply(at time.Time, e Event) error {
@@ -81,6 +85,22 @@ func (m *Model) apply(at time.Time, e Event) error {
 		return m.blobLeased(holderOf(e.Actor, d.Repository), d)
 	case BlobReleased:
 		return m.blobReleased(holderOf(e.Actor, d.Repository), d)
+	case PackageCreated:
+		return m.packageCreated(at, d)
+	case PackageFileAdded:
+		return m.packageFileAdded(at, d)
+	case PackageFileRemoved:
+		return m.packageFileRemoved(at, d)
+	case PackageSealed:
+		return m.packageSealed(at, d)
+	case PackageRenewed:
+		return m.packageRenewed(at, d)
+	case PackageDeleted:
+		return m.packageDeleted(d)
+	case TagSet:
+		return m.tagSet(at, d)
+	case TagRemoved:
+		return m.tagRemoved(d)
 	}
 	return fmt.Errorf("%w: the model does not know %T", ErrRecord, e.Data)
 }
@@ -161,10 +181,10 @@ func (m *Model) change(d Data, blob digest.Digest, backendID string, from State,
 }
 
 func (m *Model) blobLeased(h holder, d BlobLeased) error {
-	r, ok := m.rows[d.Blob]
-	if !ok || !slices.ContainsFunc(r.blob.Locations, func(l Location) bool { return l.State == Stored }) {
+	if !m.stored(d.Blob) {
 		return conflict(d, "no stored location")
 	}
+	r := m.rows[d.Blob]
 	if until, leased := r.leases[h]; leased && !until.Before(d.Until) {
 		return nil
 	}
@@ -201,12 +221,13 @@ func (m *Model) Blob(d digest.Digest) (Blob, error) {
 	if !ok {
 		return Blob{}, fmt.Errorf("blob %s: %w", d, fs.ErrNotExist)
 	}
-	return m.rows[p].answer(), nil
+	return m.rows[p].answer(m.references()), nil
 }
 
 // answer returns the blob, shared with nobody.
-func (r row) answer() Blob {
+func (r row) answer(references map[digest.Digest]int64) Blob {
 	b := r.blob
+	b.References = references[b.SHA256]
 	b.Locations = slices.Clone(b.Locations)
 	for _, until := range r.leases {
 		if until.After(b.LeasedUntil) {
@@ -219,9 +240,10 @@ func (r row) answer() Blob {
 // Blobs answers as [Views] does.
 func (m *Model) Blobs(after digest.Digest) []Blob {
 	var blobs []Blob
+	references := m.references()
 	for p, r := range m.rows {
 		if after.IsZero() || p.Hex() > after.Hex() {
-			blobs = append(blobs, r.answer())
+			blobs = append(blobs, r.answer(references))
 		}
 	}
 	slices.SortFunc(blobs, func(a, b Blob) int { return byHex(a.SHA256, b.SHA256) })
@@ -246,7 +268,13 @@ func byHex(a, b digest.Digest) int { return strings.Compare(a.Hex(), b.Hex()) }
 
 // Totals answers as [Views] does, by counting. A model has no upload sessions.
 func (m *Model) Totals() Totals {
-	t := Totals{Position: m.position, Blobs: int64(len(m.rows)), Locations: map[LocationTotal]int64{}}
+	t := Totals{
+		Position: m.position, Blobs: int64(len(m.rows)),
+		Locations: map[LocationTotal]int64{}, Packages: map[PackageState]int64{},
+	}
+	for _, p := range m.packages {
+		t.Packages[p.State]++
+	}
 	for _, r := range m.rows {
 		t.BlobBytes += r.blob.Size
 		for _, l := range r.blob.Locations {

@@ -169,7 +169,7 @@ type Blob struct {
 	SHA512      digest.Digest // zero unless a client pushed it so
 	StoredAt    time.Time     // of its first blob_stored event
 	LeasedUntil time.Time     // the latest end of its leases; zero without a lease
-	References  int64         // files and manifests of packages that need it
+	References  int64         // files and manifests of packages that need it: what names it twice counts twice
 	Locations   []Location    // in the order in which they were first recorded
 }
 
@@ -208,6 +208,7 @@ type Totals struct {
 	BlobBytes int64
 	Uploads   int64                   // open sessions, not the finished ones
 	Locations map[LocationTotal]int64 // what is not in it is 0
+	Packages  map[PackageState]int64  // what is not in it is 0
 }
 
 // LocationTotal is what locations are counted by.

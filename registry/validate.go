@@ -12,9 +12,10 @@ import (
 
 // Longest texts of an event, in bytes.
 const (
-	maxName       = 128 // an actor, a producer, a retention class, a repair's source
+	maxName       = 128 // an actor, a version, a tag, a retention class, a label, a repair's source
 	maxBackend    = 64  // a backend id
-	maxRepository = 255
+	maxRepository = 255 // a repository, and so its first segment, the producer
+	maxMediaType  = 255
 )
 
 // Validate checks an event in itself, whatever the views hold: that its digests
@@ -80,7 +81,7 @@ func (d LocationRepaired) validate() error {
 }
 
 func (d BlobLeased) validate() error {
-	return first(checkBlob(d.Blob), checkRepository(d.Repository), checkText("producer", d.Producer, maxName),
+	return first(checkBlob(d.Blob), checkRepository(d.Repository), checkText("producer", d.Producer, maxRepository),
 		checkText("retention_class", d.RetentionClass, maxName), checkTime("until", d.Until))
 }
 
@@ -109,10 +110,14 @@ func checkDigest(field string, d digest.Digest, alg digest.Algorithm) error {
 
 // checkRepository checks the repository of a lease, which may be none.
 func checkRepository(repository string) error {
-	if repository == "" {
+	return checkOptional("repository", repository, maxRepository)
+}
+
+func checkOptional(field, s string, longest int) error {
+	if s == "" {
 		return nil
 	}
-	return checkText("repository", repository, maxRepository)
+	return checkText(field, s, longest)
 }
 
 func checkBackend(id string) error { return checkText("backend_id", id, maxBackend) }
