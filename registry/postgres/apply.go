@@ -3,6 +3,7 @@ package postgres
 import (
 	"time"
 
+	"artifactstore/cas/digest"
 	"artifactstore/registry"
 
 	"github.com/jackc/pgx/v5"
@@ -155,26 +156,39 @@ func (s *repaired) queue(b *pgx.Batch) {
 	}
 }
 
-// leased has one row for a blob and an actor: of two promises the later end, of
+// holder is who has a lease: a repository where one is named, else the actor.
+type holder struct {
+	repository string
+	actor      string
+}
+
+func holderOf(repository, actor string) holder {
+	if repository != "" {
+		return holder{repository: repository}
+	}
+	return holder{actor: actor}
+}
+
+// leased has one row for a blob and a holder: of two promises the later end, of
 // two that end together the first.
 type leased struct {
-	index           map[leaseKey]int
-	blob            [][]byte
-	actor           []string
-	producer, class []string
-	until           []time.Time
+	index             map[leaseKey]int
+	blob              [][]byte
+	repository, actor []string
+	producer, class   []string
+	until             []time.Time
 }
 
 type leaseKey struct {
-	blob  [32]byte
-	actor string
+	blob digest.Digest
+	holder
 }
 
 const leasedSQL = `
 WITH put AS (
-    INSERT INTO leases AS l (blob, actor, producer, retention_class, until)
-    SELECT e.* FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS e
-    ON CONFLICT (blob, actor) DO UPDATE
+    INSERT INTO leases AS l (blob, repository, actor, producer, retention_class, until)
+    SELECT e.* FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) AS e
+    ON CONFLICT (blob, repository, actor) DO UPDATE
         SET producer = excluded.producer, retention_class = excluded.retention_class, until = excluded.until
         WHERE l.until < excluded.until)
 SELECT must(NOT EXISTS (
@@ -182,7 +196,7 @@ SELECT must(NOT EXISTS (
     WHERE NOT EXISTS (SELECT FROM locations AS l WHERE l.blob = e.blob AND l.state = 'stored')), 'no location of the blob is stored')`
 
 func (s *leased) add(actor string, d registry.BlobLeased) {
-	key := leaseKey{[32]byte(d.Blob.Sum()), actor}
+	key := leaseKey{d.Blob, holderOf(d.Repository, actor)}
 	i, twice := s.index[key]
 	switch {
 	case !twice:
@@ -190,9 +204,9 @@ func (s *leased) add(actor string, d registry.BlobLeased) {
 			s.index = map[leaseKey]int{}
 		}
 		s.index[key] = len(s.blob)
-		s.blob, s.actor = append(s.blob, d.Blob.Sum()), append(s.actor, actor)
+		s.blob, s.until = append(s.blob, d.Blob.Sum()), append(s.until, d.Until)
+		s.repository, s.actor = append(s.repository, key.repository), append(s.actor, key.actor)
 		s.producer, s.class = append(s.producer, d.Producer), append(s.class, d.RetentionClass)
-		s.until = append(s.until, d.Until)
 	case d.Until.After(s.until[i]):
 		s.producer[i], s.class[i], s.until[i] = d.Producer, d.RetentionClass, d.Until
 	}
@@ -200,29 +214,31 @@ func (s *leased) add(actor string, d registry.BlobLeased) {
 
 func (s *leased) queue(b *pgx.Batch) {
 	if len(s.blob) > 0 {
-		b.Queue(leasedSQL, s.blob, s.actor, s.producer, s.class, s.until)
+		b.Queue(leasedSQL, s.blob, s.repository, s.actor, s.producer, s.class, s.until)
 	}
 }
 
 type released struct {
-	blob  [][]byte
-	actor []string
+	blob              [][]byte
+	repository, actor []string
 }
 
 const releasedSQL = `
 WITH gone AS (
-    DELETE FROM leases AS l USING unnest($1::bytea[], $2::text[]) AS e (blob, actor)
-    WHERE l.blob = e.blob AND l.actor = e.actor)
+    DELETE FROM leases AS l USING unnest($1::bytea[], $2::text[], $3::text[]) AS e (blob, repository, actor)
+    WHERE l.blob = e.blob AND l.repository = e.repository AND l.actor = e.actor)
 SELECT must(NOT EXISTS (
     SELECT FROM unnest($1::bytea[]) AS e (blob)
     WHERE NOT EXISTS (SELECT FROM blobs AS b WHERE b.sha256 = e.blob)), 'no such blob')`
 
 func (s *released) add(actor string, d registry.BlobReleased) {
-	s.blob, s.actor = append(s.blob, d.Blob.Sum()), append(s.actor, actor)
+	h := holderOf(d.Repository, actor)
+	s.blob = append(s.blob, d.Blob.Sum())
+	s.repository, s.actor = append(s.repository, h.repository), append(s.actor, h.actor)
 }
 
 func (s *released) queue(b *pgx.Batch) {
 	if len(s.blob) > 0 {
-		b.Queue(releasedSQL, s.blob, s.actor)
+		b.Queue(releasedSQL, s.blob, s.repository, s.actor)
 	}
 }

@@ -83,7 +83,7 @@ LOCK TABLE uploads IN SHARE ROW EXCLUSIVE MODE; LOCK TABLE upload_totals IN SHAR
 const (
 	deleteExtraSQL   = `DELETE FROM %[2]s.%[1]s AS v USING (SELECT * FROM %[2]s.%[1]s EXCEPT SELECT * FROM pg_temp.%[1]s) AS extra WHERE v = extra`
 	insertMissingSQL = `INSERT INTO %[2]s.%[1]s SELECT * FROM pg_temp.%[1]s EXCEPT SELECT * FROM %[2]s.%[1]s`
-	recountSQL       = `UPDATE upload_totals AS t SET uploads = (SELECT count(*) FROM uploads WHERE upload_shard(id) = t.shard)`
+	recountSQL       = `UPDATE upload_totals AS t SET uploads = (SELECT count(*) FROM uploads WHERE finished IS NULL AND upload_shard(id) = t.shard)`
 )
 
 // replace replaces the views by their shadows. Foreign keys are checked at the

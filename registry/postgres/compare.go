@@ -18,7 +18,7 @@ type view struct {
 var viewTables = []view{
 	{"blobs", `'blob sha256:' || encode(sha256, 'hex')`},
 	{"locations", `'the location of sha256:' || encode(blob, 'hex') || ' on ' || backend_id`},
-	{"leases", `'the lease of ' || actor || ' on sha256:' || encode(blob, 'hex')`},
+	{"leases", `'the lease of ' || repository || actor || ' on sha256:' || encode(blob, 'hex')`},
 	{"totals", `'the total of blobs'`},
 	{"location_totals", `'the total of locations ' || state || ' on ' || backend_id`},
 }
@@ -72,7 +72,7 @@ func (p *replay) compareView(ctx context.Context, v view) error {
 
 const countUploadsSQL = `
 SELECT t.shard, t.uploads, c.uploads
-FROM upload_totals AS t, LATERAL (SELECT count(*) AS uploads FROM uploads WHERE upload_shard(id) = t.shard) AS c
+FROM upload_totals AS t, LATERAL (SELECT count(*) AS uploads FROM uploads WHERE finished IS NULL AND upload_shard(id) = t.shard) AS c
 WHERE t.uploads <> c.uploads`
 
 func (p *replay) compareUploads(ctx context.Context) error {

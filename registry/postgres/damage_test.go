@@ -21,8 +21,10 @@ func damaged(t *testing.T, sql string) registry.Registry {
 			t.Fatal(err)
 		}
 	}
-	if err := r.CreateUpload(t.Context(), registry.Upload{ID: "u1"}); err != nil {
-		t.Fatal(err)
+	for _, u := range []registry.Upload{{ID: "open"}, {ID: "finished", Finished: identity(1, 1).SHA256}} {
+		if err := r.CreateUpload(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run(t, connect(t, address), sql)
 	return r

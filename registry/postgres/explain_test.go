@@ -46,8 +46,8 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"stored", postgres.StoredSQL, []any{times, sums, sums, [][]byte{append(sum, sum...), nil}, ones}, "blobs_pkey"},
 		{"failed location", postgres.LocationFailedSQL, []any{sums, texts, texts, times}, "locations_pkey"},
 		{"repaired location", postgres.RepairedSQL, []any{times, sums, texts}, "locations_failed"},
-		{"leased", postgres.LeasedSQL, []any{sums, texts, texts, texts, []time.Time{now, now}}, "locations_pkey leases_pkey"},
-		{"released", postgres.ReleasedSQL, []any{sums, texts}, "leases_pkey blobs_pkey"},
+		{"leased", postgres.LeasedSQL, []any{sums, texts, texts, texts, texts, []time.Time{now, now}}, "locations_pkey leases_pkey"},
+		{"released", postgres.ReleasedSQL, []any{sums, texts, texts}, "leases_pkey blobs_pkey"},
 	} {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			plan := explain(t, conn, mode, c.sql, c.args)
@@ -104,7 +104,7 @@ INSERT INTO blobs SELECT sha256(int8send(n)), sha256(int8send(-n)), CASE WHEN n 
     FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO locations SELECT sha256(int8send(n)), 'local', CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'stored' END,
     CASE WHEN n % 10 = 0 THEN 'missing' END, now(), n FROM generate_series(1, $1::bigint) AS n;
-INSERT INTO leases SELECT sha256(int8send(n)), 'ci', 'ci', 'standard', now() FROM generate_series(1, $1::bigint) AS n;
+INSERT INTO leases SELECT sha256(int8send(n)), '', 'ci', 'ci', 'standard', now() FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO events SELECT n, now(), 'v1.storage.blob_stored', 'ci', sha256(int8send(n)) FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO uploads SELECT 'upload-' || n, 'ci', 'r', 'local', 0, NULL, NULL, NULL, 1, now() + n * interval '1s'
     FROM generate_series(1, $1::bigint / 10) AS n;

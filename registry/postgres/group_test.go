@@ -84,11 +84,15 @@ func drawEvent(t *rapid.T) registry.Event {
 		e.Data = registry.LocationRepaired{Blob: id.SHA256, BackendID: backend, Source: "push"}
 	case 4:
 		until := time.Date(2090+rapid.IntRange(0, 3).Draw(t, "year"), 1, 1, 0, 0, 0, 0, time.UTC)
-		e.Data = registry.BlobLeased{Blob: id.SHA256, Producer: backend, RetentionClass: "standard", Until: until}
+		e.Data = registry.BlobLeased{Blob: id.SHA256, Repository: drawRepository(t), Producer: backend, RetentionClass: "standard", Until: until}
 	case 5:
-		e.Data = registry.BlobReleased{Blob: id.SHA256}
+		e.Data = registry.BlobReleased{Blob: id.SHA256, Repository: drawRepository(t)}
 	}
 	return e
+}
+
+func drawRepository(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "team/app"}).Draw(t, "repository")
 }
 
 // fataler is the part of testing.T that rapid's has too.

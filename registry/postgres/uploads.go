@@ -16,11 +16,9 @@ import (
 
 const uploadColumns = `id, principal, repository, backend_id, "offset", hash, state, finished, version, expires_at`
 
+// The schema's triggers keep the number of open sessions.
 const (
-	createUploadSQL = `
-WITH new AS (
-    INSERT INTO uploads (` + uploadColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9) RETURNING id)
-UPDATE upload_totals AS t SET uploads = t.uploads + 1 FROM new WHERE t.shard = upload_shard(new.id)`
+	createUploadSQL = `INSERT INTO uploads (` + uploadColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9)`
 
 	uploadSQL = `SELECT ` + uploadColumns + ` FROM uploads WHERE id = $1`
 
@@ -28,9 +26,7 @@ UPDATE upload_totals AS t SET uploads = t.uploads + 1 FROM new WHERE t.shard = u
 UPDATE uploads SET backend_id = $3, "offset" = $4, hash = $5, state = $6, finished = $7, expires_at = $8, version = version + 1
 WHERE id = $1 AND version = $2 RETURNING ` + uploadColumns
 
-	deleteUploadSQL = `
-WITH gone AS (DELETE FROM uploads WHERE id = $1 AND version = $2 RETURNING id)
-UPDATE upload_totals AS t SET uploads = t.uploads - 1 FROM gone WHERE t.shard = upload_shard(gone.id)`
+	deleteUploadSQL = `DELETE FROM uploads WHERE id = $1 AND version = $2`
 
 	expiredUploadsSQL = `
 SELECT ` + uploadColumns + ` FROM uploads WHERE expires_at < $1 ORDER BY expires_at, id LIMIT $2`

@@ -41,14 +41,16 @@ CREATE TABLE locations (
 );
 CREATE INDEX locations_failed ON locations (backend_id, blob) WHERE state = 'failed';
 
--- An actor's promise to keep a blob.
+-- A promise to keep a blob. Its holder is a repository or an actor: the other is ''.
 CREATE TABLE leases (
     blob            bytea       NOT NULL REFERENCES blobs (sha256) DEFERRABLE, -- no lease on an absent blob
-    actor           text        NOT NULL CHECK (actor <> ''),
+    repository      text        NOT NULL,
+    actor           text        NOT NULL,
     producer        text        NOT NULL CHECK (producer <> ''),
     retention_class text        NOT NULL CHECK (retention_class <> ''),
     until           timestamptz NOT NULL CHECK (until <= '9999-12-31 00:00:00+00'),
-    PRIMARY KEY (blob, actor) -- one lease of an actor on a blob
+    PRIMARY KEY (blob, repository, actor), -- one lease of a holder on a blob
+    CHECK ((repository = '') <> (actor = ''))
 );
 
 -- Counts of the views, kept by the statements that change them.
@@ -75,14 +77,14 @@ CREATE TABLE uploads (
     "offset"   bigint      NOT NULL CHECK ("offset" >= 0), -- bytes acknowledged
     hash       bytea,                                      -- the hashes' state at the offset
     state      bytea,                                      -- the backend's state at the offset
-    finished   bytea       CHECK (length(finished) = 32),  -- primary digest of the blob it became
+    finished   bytea       CHECK (length(finished) = 32),  -- primary digest of the blob it became; NULL: open
     version    bigint      NOT NULL CHECK (version >= 1),  -- grows with every save
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX uploads_expires_at ON uploads (expires_at, id);
 
--- The number of upload sessions is the sum over 16 rows, so that requests that open and close sessions, which do not
--- go through the head's lock, seldom wait for each other. A session is counted by the last character of its id.
+-- The number of open upload sessions is the sum over 16 rows, so that requests that open and finish sessions, which do
+-- not go through the head's lock, seldom wait for each other. A session is counted by the last character of its id.
 CREATE TABLE upload_totals (
     shard   smallint PRIMARY KEY CHECK (shard BETWEEN 0 AND 15),
     uploads bigint   NOT NULL CHECK (uploads >= 0)
@@ -93,6 +95,22 @@ INSERT INTO upload_totals SELECT shard, 0 FROM generate_series(0, 15) AS shard;
 CREATE FUNCTION upload_shard(id text) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN (ascii(right(id, 1)) % 16)::smallint;
 -- +goose StatementEnd
+-- +goose StatementBegin
+CREATE FUNCTION count_upload() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE upload_totals SET uploads = uploads + TG_ARGV[0]::bigint WHERE shard = upload_shard(coalesce(NEW.id, OLD.id));
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER uploads_opened AFTER INSERT ON uploads
+    FOR EACH ROW WHEN (NEW.finished IS NULL) EXECUTE FUNCTION count_upload('1');
+CREATE TRIGGER uploads_gone AFTER DELETE ON uploads
+    FOR EACH ROW WHEN (OLD.finished IS NULL) EXECUTE FUNCTION count_upload('-1');
+CREATE TRIGGER uploads_finished AFTER UPDATE OF finished ON uploads
+    FOR EACH ROW WHEN (OLD.finished IS NULL AND NEW.finished IS NOT NULL) EXECUTE FUNCTION count_upload('-1');
+CREATE TRIGGER uploads_reopened AFTER UPDATE OF finished ON uploads
+    FOR EACH ROW WHEN (OLD.finished IS NOT NULL AND NEW.finished IS NULL) EXECUTE FUNCTION count_upload('1');
 
 -- Must refuses a statement, as a constraint would, unless something holds.
 -- +goose StatementBegin
