@@ -80,27 +80,30 @@ type put struct {
 	backendID string
 	until     time.Time // the end of the lease
 	hash      *digest.Hasher
+	first     *[bufferBytes]byte // the first buffer, until a line takes it over
 }
 
 // run reads a first buffer. What ends within it is hashed before the backend is
 // touched at all, so that content the store has is not written, staged or
 // removed again; anything longer streams.
-func (p *put) run(ctx context.Context, r io.Reader) (Stored, error) {
-	first, err := p.firstBuffer(ctx)
-	if err != nil {
+func (p *put) run(ctx context.Context, r io.Reader) (_ Stored, err error) {
+	if p.first, err = p.firstBuffer(ctx); err != nil {
 		return Stored{}, err
 	}
-	n, err := fill(r, first[:])
+	defer func() {
+		if p.first != nil {
+			p.buffers.giveBack(p.first)
+		}
+	}()
+	n, err := fill(r, p.first[:])
 	switch {
 	case err == io.EOF:
-		defer p.buffers.giveBack(first)
-		p.hash.Write(first[:n])
-		return p.short(ctx, first[:n])
+		p.hash.Write(p.first[:n])
+		return p.short(ctx, p.first[:n])
 	case err != nil:
-		p.buffers.giveBack(first)
 		return Stored{}, err
 	}
-	return p.long(ctx, r, first)
+	return p.long(ctx, r)
 }
 
 // bufferWait is how long an upload waits for memory. It is shorter than the
@@ -140,14 +143,13 @@ func (p *put) short(ctx context.Context, content []byte) (Stored, error) {
 
 // long streams what does not. Where the digest was announced and the routed
 // backend has the blob, the stream is only hashed.
-func (p *put) long(ctx context.Context, r io.Reader, first *[bufferBytes]byte) (Stored, error) {
+func (p *put) long(ctx context.Context, r io.Reader) (Stored, error) {
 	has, err := p.alreadyStored(ctx)
 	if err != nil {
-		p.buffers.giveBack(first)
 		return Stored{}, err
 	}
 	if has {
-		if err := p.stream(ctx, r, first, io.Discard); err != nil {
+		if err := p.stream(ctx, r, io.Discard); err != nil {
 			return Stored{}, err
 		}
 		return p.finish(ctx, func(context.Context, string) error {
@@ -156,11 +158,10 @@ func (p *put) long(ctx context.Context, r io.Reader, first *[bufferBytes]byte) (
 	}
 	up, err := p.backend(p.backendID).Begin(ctx, backends.Hint{Key: p.announcedKey(), Size: p.Size})
 	if err != nil {
-		p.buffers.giveBack(first)
 		return Stored{}, backendError("begin upload", p.backendID, err)
 	}
 	defer p.abort(ctx, up)
-	if err := p.stream(ctx, r, first, up); err != nil {
+	if err := p.stream(ctx, r, up); err != nil {
 		return Stored{}, err
 	}
 	return p.finish(ctx, up.Commit)

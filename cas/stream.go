@@ -11,11 +11,12 @@ import (
 // hashes and the writes overlap; two more smooth over a slow write.
 const streamDepth = 4
 
-// stream copies r, of which first holds the first full buffer, to w and through
-// the put's hasher. It gives every buffer back before it returns, and the
-// hasher has then seen all that w has.
-func (p *put) stream(ctx context.Context, r io.Reader, first *[bufferBytes]byte, w io.Writer) error {
-	l := startLine(p.buffers, p.hash, first)
+// stream copies r, of which the put's first buffer is full, to w and through the
+// put's hasher. It gives every buffer back before it returns, and the hasher has
+// then seen all that w has.
+func (p *put) stream(ctx context.Context, r io.Reader, w io.Writer) error {
+	l := startLine(p.buffers, p.hash, p.first)
+	p.first = nil
 	defer l.stop()
 	for n, last := bufferBytes, false; ; {
 		if _, err := w.Write(l.hash(n)); err != nil {

@@ -47,9 +47,9 @@ func TestBuffersAreBounded(t *testing.T) {
 					if _, err := fill(r, first[:]); err != nil {
 						t.Error(err)
 					}
-					p := &put{Store: &Store{buffers: pool}, hash: digest.NewHasher()}
+					p := &put{Store: &Store{buffers: pool}, hash: digest.NewHasher(), first: first}
 					var out bytes.Buffer
-					if err := p.stream(t.Context(), r, first, &out); err != nil {
+					if err := p.stream(t.Context(), r, &out); err != nil {
 						t.Error(err)
 					}
 					want := digest.NewHasher()
@@ -176,8 +176,8 @@ func TestPanicInTheMiddle(t *testing.T) {
 				}
 			}()
 			first, _ := pool.take(t.Context())
-			p := &put{Store: &Store{buffers: pool}, hash: digest.NewHasher()}
-			p.stream(t.Context(), where.r, first, where.w)
+			p := &put{Store: &Store{buffers: pool}, hash: digest.NewHasher(), first: first}
+			p.stream(t.Context(), where.r, where.w)
 		}()
 	}
 	if n := pool.inUse(); n != 0 {

@@ -218,9 +218,21 @@ func TestEventStream(t *testing.T) {
 	}
 }
 
+// waiting is a registry that counts who waits for an event.
+type waiting struct {
+	registry.Registry
+	n *atomic.Int64
+}
+
+func (w waiting) Wait(ctx context.Context, after uint64) error {
+	w.n.Add(1)
+	return w.Registry.Wait(ctx, after)
+}
+
 // Draining ends what would never end, and is seen in readiness before.
 func TestDrain(t *testing.T) {
-	h := open(t, changes{})
+	var waits atomic.Int64
+	h := open(t, changes{registry: func(r registry.Registry) registry.Registry { return waiting{r, &waits} }})
 	content := random(3 << 20)
 	_, stream := h.follow(0)
 	polled := make(chan page)
@@ -228,7 +240,7 @@ func TestDrain(t *testing.T) {
 	upload := h.dial()
 	upload.send("POST /v1/blobs HTTP/1.1\nHost: x\nContent-Length: %d\n\n", len(content))
 	upload.Write(content[:1<<20])
-	h.await(`artifactstore_buffered_bytes`, func(v string) bool { return v != "0" })
+	h.await(`artifactstore_buffered_bytes`, func(v string) bool { return v != "0" && waits.Load() >= 2 })
 	start := time.Now()
 	h.stop()
 	if _, err := io.Copy(io.Discard, stream); err != nil {

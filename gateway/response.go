@@ -16,6 +16,7 @@ type response struct {
 	pace    Pace
 	body    *body // of the request
 	head    bool  // a HEAD request: what is written is not sent
+	files   int64 // how much of a file is sent under one deadline
 	until   time.Time
 	status  int   // 0 before the header
 	n       int64 // bytes of the body sent
@@ -24,6 +25,10 @@ type response struct {
 func newResponse(w http.ResponseWriter, r *http.Request, p Pace) *response {
 	c := http.NewResponseController(w)
 	x := &response{ResponseWriter: w, control: c, pace: p, body: newBody(r, c, p), head: r.Method == http.MethodHead}
+	x.files = int64(p.slice())
+	if takesFiles(r.Context()) {
+		x.files = maxSlice
+	}
 	x.roll()
 	return x
 }
@@ -80,10 +85,11 @@ func (r *response) ReadFrom(src io.Reader) (written int64, err error) {
 	return r.sendFile(to, file, limited)
 }
 
-// sendFile sends large slices of a file, each under one idle time. A reader that
-// did not take a whole slice in that time, but enough to be within the minimum
-// rate, is given another: only what left by sendfile is counted then, which the
-// file's own offset shows, as nothing waits in a buffer that has failed.
+// sendFile sends slices of a file, each under one idle time: large ones where the
+// kernel does the work. A reader that did not take a whole one in that time, but
+// enough to be within the minimum rate, is given more time. That is possible only
+// where all that left the file went to the socket, and not to a buffer that has
+// failed, which the file's own offset shows.
 func (r *response) sendFile(to io.ReaderFrom, file *os.File, from *io.LimitedReader) (written int64, err error) {
 	defer func() { r.count(written) }()
 	start, err := file.Seek(0, io.SeekCurrent)
@@ -91,7 +97,7 @@ func (r *response) sendFile(to io.ReaderFrom, file *os.File, from *io.LimitedRea
 		return 0, err
 	}
 	for from.N > 0 {
-		part := &io.LimitedReader{R: file, N: min(from.N, maxSlice)}
+		part := &io.LimitedReader{R: file, N: min(from.N, r.files)}
 		r.roll()
 		n, err := to.ReadFrom(part)
 		from.N -= n

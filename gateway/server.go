@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 		IdleTimeout:       keepAlive,
 		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext:       withConn,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
@@ -46,4 +48,18 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 		return err
 	}
 	return nil
+}
+
+type connKey struct{}
+
+// withConn lets a response know what it is sent on.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// takesFiles reports whether a request's connection can be given a file: one of
+// TCP can, and hands it to the kernel; one that encrypts cannot.
+func takesFiles(ctx context.Context) bool {
+	_, ok := ctx.Value(connKey{}).(io.ReaderFrom)
+	return ok
 }
