@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"artifactstore/gateway/auth"
-	"artifactstore/gateway/plain"
 	"artifactstore/gateway/problem"
 )
 
@@ -71,7 +70,7 @@ func (g *gateway) answer(x *exchange) (abort bool) {
 	case x.w.status != 0:
 		return true
 	}
-	p := plain.Problem(x.err)
+	p := problem.Of(x.err)
 	if p == nil {
 		if errors.Is(x.err, context.Canceled) && x.r.Context().Err() != nil {
 			x.w.status = statusClientClosed

@@ -1,7 +1,7 @@
 // Package plain is the plain HTTP face: blobs by digest, for curl and for
 // programs. A request is parsed into a value, the store is called, and the
 // answer written; an error returned by a handler is answered in one place, by
-// package gateway, with [Problem].
+// package gateway, with [problem.Of].
 //
 //	POST   /v1/blobs            store a stream
 //	PUT    /v1/blobs/{digest}   store a stream that must have this digest
@@ -12,13 +12,13 @@ package plain
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"time"
 
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/content"
 	"artifactstore/gateway/problem"
 )
 
@@ -72,7 +72,7 @@ func (f *Face) store(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	}
 	if f.UploadBytes > 0 {
 		if u.size > f.UploadBytes {
-			return sourceProblem(&http.MaxBytesError{Limit: f.UploadBytes})
+			return &cas.SourceError{Err: &http.MaxBytesError{Limit: f.UploadBytes}}
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, f.UploadBytes)
 	}
@@ -127,7 +127,7 @@ func answerStored(w http.ResponseWriter, s cas.Stored, asked digest.Digest) erro
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Location", "/v1/blobs/"+s.SHA256.String())
-	h.Set("ETag", etag(s.SHA256))
+	h.Set("ETag", content.ETag(s.SHA256))
 	h.Set("Repr-Digest", reprDigest(s.SHA256))
 	status := http.StatusCreated
 	if s.Existed {
@@ -168,42 +168,9 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 		return err
 	}
 	defer blob.Close()
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("ETag", etag(blob.SHA256))
-	h.Set("Repr-Digest", reprDigest(blob.SHA256))
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Disposition", "attachment")
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-
-	out := &contentWriter{ResponseWriter: w, blob: blob, head: r.Method == http.MethodHead}
-	out.takeRange(r)
-	http.ServeContent(out, r, "", time.Time{}, blob)
-	if out.err == errAnswered {
-		return nil
-	}
-	return out.err
-}
-
-// takeRange reads a request's Range field and leaves its normal form in its
-// place. A range that must be refused is left malformed, so that ServeContent
-// refuses it at its place in the order of RFC 9110, section 13.2.2: after the
-// conditions. Only GET has ranges (section 14.2).
-func (c *contentWriter) takeRange(r *http.Request) {
-	var err error
-	if field := r.Header.Get("Range"); field != "" && !c.head {
-		c.ranges, err = parseRanges(field, c.blob.Size)
-	}
-	switch {
-	case err != nil:
-		c.refused = err.(*problem.Problem)
-		r.Header.Set("Range", "bytes=refused")
-	case len(c.ranges) == 0:
-		r.Header.Del("Range")
-	default:
-		r.Header.Set("Range", normalRange(c.ranges))
-	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Repr-Digest", reprDigest(blob.SHA256))
+	return content.Serve(w, r, blob)
 }
 
 func (f *Face) release(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
@@ -214,12 +181,8 @@ func (f *Face) release(w http.ResponseWriter, r *http.Request, d digest.Digest) 
 	return nil
 }
 
-func etag(sha256 digest.Digest) string { return `"` + sha256.String() + `"` }
-
 func methodNotAllowed(r *http.Request, allow string) error {
 	p := problem.New(http.StatusMethodNotAllowed, "method_not_allowed", "%.20s is not a method of this path: want %s", r.Method, allow)
 	p.Allow = allow
 	return p
 }
-
-var _ io.ReaderFrom = (*contentWriter)(nil)

@@ -1,7 +1,6 @@
-package plain
+package content
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -10,13 +9,14 @@ import (
 	"artifactstore/gateway/problem"
 )
 
-// contentWriter stands between http.ServeContent and the connection. It opens
-// the blob just before a success is promised, so that a missing object is an
-// error answer and not a torn body; it gives refusals the form of the plain
-// face; and it lets a blob copy itself, which for a file means sendfile.
-type contentWriter struct {
+// writer stands between http.ServeContent and the connection. It opens the blob
+// just before a success is promised, so that a missing object is an error answer
+// and not a torn body; it turns refusals into errors, for the face to put into
+// its own form; and it lets a blob copy itself, which for a file means sendfile.
+type writer struct {
 	http.ResponseWriter
 	blob    *cas.Blob
+	media   string           // of the whole blob
 	head    bool             // a HEAD request: nothing will be read
 	ranges  []span           // what is asked for; none: the whole blob
 	refused *problem.Problem // what a 416 stands for
@@ -25,46 +25,38 @@ type contentWriter struct {
 	err   error // why the body is not what ServeContent wanted to send
 }
 
-// errAnswered stops ServeContent after an answer of our own.
-var errAnswered = errors.New("answered already")
-
 // WriteHeader implements http.ResponseWriter.
-func (c *contentWriter) WriteHeader(status int) {
+func (c *writer) WriteHeader(status int) {
 	if c.wrote {
 		return
 	}
 	c.wrote = true
-	var p *problem.Problem
 	switch status {
 	case http.StatusOK, http.StatusPartialContent:
 		if c.err = c.prepare(); c.err == nil {
 			c.ResponseWriter.WriteHeader(status)
 		}
-		return
 	case http.StatusPreconditionFailed:
-		p = problem.New(status, "precondition_failed", "the blob is not the one that the request's conditions name")
+		c.err = problem.New(status, "precondition_failed", "the blob is not the one that the request's conditions name")
 	case http.StatusRequestedRangeNotSatisfiable:
-		if p = c.refused; p == nil {
-			p = problem.New(status, "range_invalid", "no byte of the range is within the blob")
-		}
 		c.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(c.blob.Size, 10))
+		if c.err = c.refused; c.refused == nil {
+			c.err = problem.New(status, "range_invalid", "no byte of the range is within the blob")
+		}
 	default: // 304
 		c.ResponseWriter.WriteHeader(status)
-		return
 	}
-	c.err = errAnswered
-	p.Write(c.ResponseWriter)
 }
 
 // prepare opens the blob where its first bytes will be wanted. Of several ranges,
 // each of the others opens for itself; the first shows whether there is anything
 // to open.
-func (c *contentWriter) prepare() error {
+func (c *writer) prepare() error {
 	if c.head {
 		return nil
 	}
 	first := span{0, c.blob.Size - 1}
-	if c.Header().Get("Content-Type") != contentType || c.Header().Get("Content-Range") != "" {
+	if c.Header().Get("Content-Type") != c.media || c.Header().Get("Content-Range") != "" {
 		first = c.ranges[0]
 	}
 	if _, err := c.blob.Seek(first.first, io.SeekStart); err != nil {
@@ -78,7 +70,7 @@ func (c *contentWriter) prepare() error {
 }
 
 // Write implements http.ResponseWriter.
-func (c *contentWriter) Write(p []byte) (int, error) {
+func (c *writer) Write(p []byte) (int, error) {
 	if c.WriteHeader(http.StatusOK); c.err != nil {
 		return 0, c.err
 	}
@@ -86,7 +78,7 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 }
 
 // ReadFrom implements io.ReaderFrom.
-func (c *contentWriter) ReadFrom(r io.Reader) (int64, error) {
+func (c *writer) ReadFrom(r io.Reader) (int64, error) {
 	if c.WriteHeader(http.StatusOK); c.err != nil {
 		return 0, c.err
 	}
@@ -102,4 +94,4 @@ func (c *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (c *contentWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+func (c *writer) Unwrap() http.ResponseWriter { return c.ResponseWriter }

@@ -1,0 +1,76 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+
+	"artifactstore/cas"
+)
+
+// retryAfter is how many seconds a client should leave what is away to come
+// back.
+const retryAfter = 5
+
+// Of turns an error of the store, or of reading a request, into its
+// answer. It is nil for an error that has none: a fault of the program, or a
+// client that is no longer there.
+func Of(err error) *Problem {
+	var (
+		answer   *Problem
+		mismatch *cas.DigestMismatchError
+		size     *cas.SizeMismatchError
+		source   *cas.SourceError
+	)
+	switch {
+	case errors.As(err, &answer):
+		return answer
+	case errors.As(err, &source):
+		return sourceProblem(source.Err)
+	case errors.As(err, &mismatch):
+		return New(http.StatusUnprocessableEntity, "digest_mismatch", "%v", mismatch)
+	case errors.As(err, &size):
+		return New(http.StatusBadRequest, "size_mismatch", "%v", size)
+	case errors.Is(err, cas.ErrBlobUnknown):
+		return New(http.StatusNotFound, "blob_unknown", "there is no such blob here")
+	case errors.Is(err, cas.ErrBlobUnavailable):
+		return New(http.StatusNotFound, "blob_unavailable", "the blob is known, but every stored copy is missing or damaged: upload it again to heal it")
+	case errors.Is(err, cas.ErrClassUnknown):
+		return New(http.StatusBadRequest, "retention_class_unknown", "%v", err)
+	case errors.Is(err, cas.ErrNotComputed):
+		return New(http.StatusBadRequest, "digest_invalid", "the trailer has a digest that could not be checked: announce it with Trailer: Repr-Digest; nothing was stored")
+	case errors.Is(err, cas.ErrFull):
+		return New(http.StatusInsufficientStorage, "storage_full", "there is no room to store this; nothing was stored")
+	case errors.Is(err, cas.ErrBusy):
+		return retryLater("busy", "too many uploads are under way")
+	case errors.Is(err, cas.ErrBackendUnavailable):
+		return retryLater("backend_unavailable", "the backend does not answer")
+	case errors.Is(err, cas.ErrRegistryUnavailable):
+		return retryLater("registry_unavailable", "the registry does not answer")
+	}
+	return nil
+}
+
+// sourceProblem answers for a body that could not be read to its end.
+func sourceProblem(err error) *Problem {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return New(http.StatusRequestEntityTooLarge, "too_large", "an upload may have %d bytes at most", large.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return New(http.StatusRequestTimeout, "too_slow", "the body came too slowly or not at all; nothing was stored")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return New(http.StatusBadRequest, "body_incomplete", "the body ended before its announced length; nothing was stored")
+	case errors.Is(err, context.Canceled):
+		return nil
+	}
+	return New(http.StatusBadRequest, "body_invalid", "the body could not be read: %v", err)
+}
+
+func retryLater(code, detail string) *Problem {
+	p := New(http.StatusServiceUnavailable, code, "%s: try again later", detail)
+	p.RetryAfter = retryAfter
+	return p
+}
