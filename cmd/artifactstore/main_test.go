@@ -29,8 +29,8 @@ type cleaning struct{ *testing.M }
 func (c cleaning) Run() int {
 	code := c.M.Run()
 	pgtest.Stop()
-	if binary.dir != "" {
-		os.RemoveAll(binary.dir)
+	if release.dir != "" {
+		os.RemoveAll(release.dir)
 	}
 	return code
 }
@@ -55,8 +55,8 @@ func command(t *testing.T) string {
 	return name
 }
 
-// binary is the program as it is shipped, once a test wanted it.
-var binary struct {
+// release is the program as it is shipped, once a test wanted it.
+var release struct {
 	once sync.Once
 	dir  string
 	err  error
@@ -66,17 +66,17 @@ var binary struct {
 // memory and speed are others.
 func shipped(t *testing.T) string {
 	t.Helper()
-	binary.once.Do(func() {
-		if binary.dir, binary.err = os.MkdirTemp("", "artifactstore-built-"); binary.err != nil {
+	release.once.Do(func() {
+		if release.dir, release.err = os.MkdirTemp("", "artifactstore-built-"); release.err != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-trimpath", "-o", binary.dir, ".")
+		build := exec.Command("go", "build", "-trimpath", "-o", release.dir, ".")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		build.Stderr = os.Stderr
-		binary.err = build.Run()
+		release.err = build.Run()
 	})
-	if binary.err != nil {
-		t.Fatal(binary.err)
+	if release.err != nil {
+		t.Fatal(release.err)
 	}
-	return filepath.Join(binary.dir, "artifactstore")
+	return filepath.Join(release.dir, "artifactstore")
 }
