@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -149,6 +150,8 @@ func withoutZeros(all registry.Totals) registry.Totals {
 		}
 	}
 	all.Locations = counts
+	all.Packages = maps.Clone(all.Packages)
+	maps.DeleteFunc(all.Packages, func(_ registry.PackageState, n int64) bool { return n == 0 })
 	return all
 }
 
@@ -194,6 +197,9 @@ func agrees(t *testing.T, r registry.Registry) {
 	want.Uploads = got.Totals.Uploads
 	diff(t, "Totals", got.Totals, withoutZeros(want))
 	diff(t, "Blobs", got.Blobs, m.Blobs(digest.Digest{}))
+	if full, ok := r.(Full); ok {
+		agreesPackages(t, full, got.Records, m)
+	}
 }
 
 // diff reports where two values differ. Times must be the same instant, and UTC.

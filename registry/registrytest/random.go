@@ -18,12 +18,17 @@ import (
 // same ones to the model: both must accept and refuse alike, and say the same
 // after each call. All histories share a database, which is slow to make; each
 // has blobs and backends of its own, so that none sees another's.
-func testRandomHistories(t *testing.T, db *database) {
+func testRandomHistories(t *testing.T, db *database) { testHistories(t, db, func(*run) {}) }
+
+// testHistories plays runs that have been extended.
+func testHistories(t *testing.T, db *database, extend func(*run)) {
 	handles := []registry.Registry{db.open(), db.open()}
-	run := 0
+	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		run++
-		newRun(rt, t.Context(), handles, run).play()
+		n++
+		r := newRun(rt, t.Context(), handles, n)
+		extend(r)
+		r.play()
 	})
 	agrees(t, handles[0])
 	report, err := handles[1].Check(t.Context(), nil)
@@ -43,17 +48,22 @@ type run struct {
 	*rapid.T
 	ctx      context.Context
 	handles  []registry.Registry
+	number   int             // from 1
 	first    int             // its blobs are first, first+1, …
 	backends []string        // its own
 	start    registry.Totals // before it
 	model    registry.Model
+
+	event   func(*rapid.T) registry.Event
+	compare func(registry.Registry)
 }
 
 func newRun(t *rapid.T, ctx context.Context, handles []registry.Registry, n int) *run {
 	r := &run{
-		T: t, ctx: ctx, handles: handles, first: n * runBlobs,
+		T: t, ctx: ctx, handles: handles, number: n, first: n * runBlobs,
 		backends: []string{fmt.Sprintf("a-%d", n), fmt.Sprintf("b-%d", n)},
 	}
+	r.event, r.compare = r.storageEvent, r.compareStorage
 	r.start = r.totals(handles[0])
 	return r
 }
@@ -79,8 +89,8 @@ var callSizes = rapid.SampledFrom([]int{1, 1, 1, 4})
 // repositories draws the holder of a lease: one is named as an actor is.
 var repositories = rapid.SampledFrom([]string{"", "ann", "team/app"})
 
-// event draws an event about a blob of the run.
-func (r *run) event(t *rapid.T) registry.Event {
+// storageEvent draws an event about a blob of the run.
+func (r *run) storageEvent(t *rapid.T) registry.Event {
 	n := r.first + rapid.IntRange(0, runBlobs-1).Draw(t, "blob")
 	backend := rapid.SampledFrom(r.backends).Draw(t, "backend")
 	return registry.Event{
@@ -176,8 +186,8 @@ func (r *run) append(reg registry.Registry, call []registry.Event) {
 	}
 }
 
-// compare checks what a registry says of the run against the model.
-func (r *run) compare(reg registry.Registry) {
+// compareStorage checks what a registry says of the run's blobs against the model.
+func (r *run) compareStorage(reg registry.Registry) {
 	for n := range runBlobs {
 		d := withSHA512(stored(r.first + n))
 		for _, of := range []digest.Digest{d.SHA256, d.BLAKE3, d.SHA512} {
@@ -210,6 +220,9 @@ func (r *run) totals(reg registry.Registry) registry.Totals {
 	got.Position -= r.start.Position
 	got.Blobs -= r.start.Blobs
 	got.BlobBytes -= r.start.BlobBytes
+	for state, n := range r.start.Packages {
+		got.Packages[state] -= n
+	}
 	for k := range got.Locations {
 		if k.BackendID != r.backends[0] && k.BackendID != r.backends[1] {
 			delete(got.Locations, k)

@@ -21,7 +21,7 @@ import (
 // wrong, or the model is.
 func TestSuite(t *testing.T) {
 	Run(t, func(t *testing.T) Opener {
-		db := &memory{uploads: map[string]registry.Upload{}, grown: make(chan struct{})}
+		db := newMemory()
 		return func(t *testing.T) registry.Registry { return &handle{memory: db} }
 	})
 }
@@ -33,6 +33,10 @@ type memory struct {
 	model   registry.Model
 	uploads map[string]registry.Upload
 	grown   chan struct{} // closed when the log grows
+}
+
+func newMemory() *memory {
+	return &memory{uploads: map[string]registry.Upload{}, grown: make(chan struct{})}
 }
 
 // handle is one opening of a memory.
