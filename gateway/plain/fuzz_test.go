@@ -1,15 +1,12 @@
 package plain
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"artifactstore/cas/digest"
 	"artifactstore/gateway/problem"
@@ -26,54 +23,6 @@ func refusedWith(t *testing.T, err error, status int, codes ...string) {
 	if p.Detail == "" || len(p.Detail) > 1000 {
 		t.Errorf("a detail of %d bytes", len(p.Detail))
 	}
-}
-
-// What parseRanges takes is within the blob, and its normal form means the same
-// to itself and to http.ServeContent.
-func FuzzRanges(f *testing.F) {
-	f.Add("bytes=0-0,5-,-3", int64(10))
-	content := make([]byte, 300)
-	for i := range content {
-		content[i] = byte(i)
-	}
-	f.Fuzz(func(t *testing.T, field string, size int64) {
-		if size < 0 {
-			return
-		}
-		ranges, err := parseRanges(field, size)
-		if err != nil {
-			refusedWith(t, err, 416, "range_invalid")
-			return
-		}
-		var sum int64
-		for _, r := range ranges {
-			if r.first < 0 || r.last < r.first || r.last >= size {
-				t.Fatalf("%+v of %d bytes", r, size)
-			}
-			sum += r.last - r.first + 1
-		}
-		if len(ranges) == 0 || size > int64(len(content)) {
-			return
-		}
-		if again, err := parseRanges(normalRange(ranges), size); err != nil || !slices.Equal(again, ranges) {
-			t.Fatalf("%q read again: %v, %v, want %v", normalRange(ranges), again, err, ranges)
-		}
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Header.Set("Range", normalRange(ranges))
-		w := httptest.NewRecorder()
-		w.Header().Set("Content-Type", contentType)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content[:size]))
-		switch {
-		case sum > size:
-			if w.Code != 200 {
-				t.Errorf("more than the whole: %d", w.Code)
-			}
-		case w.Code != 206:
-			t.Errorf("%q: %d", normalRange(ranges), w.Code)
-		case len(ranges) == 1 && !bytes.Equal(w.Body.Bytes(), content[ranges[0].first:ranges[0].last+1]):
-			t.Errorf("%q: %v", normalRange(ranges), w.Body.Bytes())
-		}
-	})
 }
 
 // What parseDigestFields takes is a digest that can be checked, and that the
