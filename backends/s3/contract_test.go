@@ -1,4 +1,4 @@
-package s3_test
+package s3
 
 import (
 	"context"
@@ -6,22 +6,21 @@ import (
 
 	"artifactstore/backends"
 	"artifactstore/backends/backendtest"
-	"artifactstore/backends/s3"
 	"artifactstore/backends/s3/s3test"
 )
 
 // options point at a server of the tests.
-func options(server s3test.Server, prefix string) s3.Options {
-	return s3.Options{
+func options(server s3test.Server, prefix string) Options {
+	return Options{
 		EndpointURL: server.EndpointURL, Region: server.Region, Bucket: server.Bucket, KeyPrefix: prefix, PathStyle: true,
-		MultipartThreshold: 6 << 20, MultipartChunk: 5 << 20, Memory: s3.NewMemory(64 << 20),
+		MultipartThreshold: 6 << 20, MultipartChunk: 5 << 20, Memory: NewMemory(64 << 20),
 		Credentials: func(context.Context) (string, string, error) { return server.AccessKey, server.SecretKey, nil },
 	}
 }
 
-func open(t testing.TB, o s3.Options) *s3.Backend {
+func openBackend(t testing.TB, o Options) *Backend {
 	t.Helper()
-	b, err := s3.Open(t.Context(), o)
+	b, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +40,7 @@ func TestContract(t *testing.T) {
 			backendtest.Run(t, suite, func(t *testing.T) backendtest.Place {
 				prefix := s3test.Prefix()
 				return backendtest.Place{
-					Open:      func(t *testing.T) backends.Backend { return open(t, options(server, prefix)) },
+					Open:      func(t *testing.T) backends.Backend { return openBackend(t, options(server, prefix)) },
 					Leftovers: func() []string { return leftovers(t, server, prefix) },
 				}
 			})

@@ -32,22 +32,24 @@ func (b *Backend) copy(ctx context.Context, from, to, nonce string, size int64, 
 	return b.copyParts(ctx, from, to, nonce, size)
 }
 
-// copied looks at the target: after a lost reply the staging object may be gone
-// because an earlier Commit came this far, and a success may be none.
+// copied looks at the target. After a failure it must be this upload's: the
+// staging object may be gone because an earlier Commit came this far and its
+// reply was lost. After a success it must be there and whole; by now it may be
+// that of another upload to the same key.
 func (b *Backend) copied(ctx context.Context, from, to, nonce string, size int64, failed error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	made, err := b.made(ctx, to, nonce, size)
+	head, err := b.headOnce(ctx, to)
 	switch {
-	case made:
-		return nil
-	case failed != nil:
+	case failed != nil && (err != nil || head.Metadata[marker] != nonce || aws.ToInt64(head.ContentLength) != size):
 		return fmt.Errorf("copy from %s: %v", from, failed) // its absence is not the target's
-	case err != nil:
+	case err != nil && !notFound(err):
 		return err
+	case err != nil || failed == nil && aws.ToInt64(head.ContentLength) == 0 && size > 0:
+		return errors.New("the copy was reported done, but the object is not there")
 	}
-	return errors.New("the copy was reported done, but the object is not there")
+	return nil
 }
 
 func (b *Backend) copyObject(ctx context.Context, from, to string) error {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -183,7 +184,7 @@ func (b *Backend) diagnoseNetwork(err error) (Kind, string) {
 		return TLS, fmt.Sprintf("the certificate of %s is from an authority that this machine does not trust: set ca_file", where)
 	case errors.As(err, &hostname):
 		return TLS, fmt.Sprintf("the certificate of %s is for another name: correct endpoint_url or path_style", where)
-	case errors.As(err, &record):
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return TLS, fmt.Sprintf("%s does not speak TLS: correct the scheme of endpoint_url", where)
 	case errors.As(err, &invalid), errors.As(err, &verify):
 		return TLS, fmt.Sprintf("the certificate of %s is not valid", where)

@@ -163,8 +163,11 @@ func (m *multipart) look(ctx context.Context, size int64) (done, open bool, err 
 
 // refused reports whether an answer means that the same call cannot succeed.
 func refused(err error) bool {
+	if _, again := resend[code(err)]; again {
+		return false
+	}
 	s := status(err)
-	return s >= 400 && s < 500 && s != 408 && s != 409 && s != 429 && code(err) != "NoSuchUpload" && code(err) != "RequestTimeout"
+	return s >= 400 && s < 500 && s != 408 && s != 409 && s != 429 && code(err) != "NoSuchUpload"
 }
 
 // abort ends an upload that is certainly not completed; a missing one is success.

@@ -61,7 +61,7 @@ func (b *Backend) answered(ctx context.Context, call func() (etag *string, err e
 
 // made reports whether the object under a key is the whole of what an upload made.
 func (b *Backend) made(ctx context.Context, key, nonce string, size int64) (bool, error) {
-	head, err := b.calls.HeadObject(ctx, &s3.HeadObjectInput{Bucket: b.bucket(), Key: &key})
+	head, err := b.headOnce(ctx, key)
 	if notFound(err) || absent(err) {
 		return false, nil
 	}
@@ -69,6 +69,18 @@ func (b *Backend) made(ctx context.Context, key, nonce string, size int64) (bool
 		return false, err
 	}
 	return head.Metadata[marker] == nonce && aws.ToInt64(head.ContentLength) == size, nil
+}
+
+// headOnce describes an object by HEAD alone.
+func (b *Backend) headOnce(ctx context.Context, key string) (head *s3.HeadObjectOutput, err error) {
+	err = b.answered(ctx, func() (*string, error) {
+		head, err = b.calls.HeadObject(ctx, &s3.HeadObjectInput{Bucket: b.bucket(), Key: &key})
+		if err != nil {
+			return nil, err
+		}
+		return head.ETag, nil
+	})
+	return head, err
 }
 
 // remove deletes an object; a missing one is success.

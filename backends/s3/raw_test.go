@@ -1,7 +1,9 @@
-package s3_test
+package s3
 
 import (
 	"context"
+	"encoding/pem"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -55,4 +57,8 @@ func keys(t testing.TB, server s3test.Server, prefix string) (names []string) {
 		names = append(names, aws.ToString(o.Key))
 	}
 	return names
+}
+
+func certificatePEM(server *httptest.Server) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }

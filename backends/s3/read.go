@@ -88,7 +88,16 @@ func (r *reader) connect() error {
 	if span := r.span(); span != "" {
 		input.Range = &span
 	}
-	out, err := r.b.reads.GetObject(r.ctx, input)
+	var out *s3.GetObjectOutput
+	err := r.b.answered(r.ctx, func() (_ *string, err error) {
+		if out, err = r.b.reads.GetObject(r.ctx, input); err != nil {
+			return nil, err
+		}
+		if out.ETag == nil {
+			out.Body.Close()
+		}
+		return out.ETag, nil
+	})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (b *Backend) Stat(ctx context.Context, key string) (backends.Info, error) {
 // not say whether object, bucket or account is missing: a GET does.
 func (b *Backend) head(ctx context.Context, object string) (*s3.HeadObjectOutput, error) {
 	for range b.options.MaxAttempts {
-		head, err := b.calls.HeadObject(ctx, &s3.HeadObjectInput{Bucket: b.bucket(), Key: &object})
+		head, err := b.headOnce(ctx, object)
 		if !notFound(err) {
 			return head, err
 		}

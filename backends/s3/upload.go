@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"artifactstore/backends"
 )
@@ -172,17 +173,18 @@ func (u *upload) Abort(ctx context.Context) error {
 	if !u.let() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.b.options.IdleTimeout)
+	ctx = context.WithoutCancel(ctx)
+	bounded, cancel := context.WithTimeout(ctx, u.b.options.IdleTimeout*time.Duration(u.b.options.MaxAttempts+1))
 	defer cancel()
 	var failed error
 	switch {
 	case u.m == nil:
 	case u.assembled || u.uncertain:
-		failed = u.removeAssembly(ctx)
+		failed = u.removeAssembly(bounded)
 	default:
-		failed = u.m.abort(ctx)
+		failed = u.m.abort(bounded)
 	}
-	if err := errors.Join(failed, u.removeTails(ctx)); err != nil {
+	if err := errors.Join(failed, u.removeTails(bounded)); err != nil {
 		return u.fail(ctx, "abort", err)
 	}
 	return nil

@@ -1,0 +1,281 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"artifactstore/backends"
+	"artifactstore/backends/s3/s3test"
+)
+
+// content returns n bytes that look random.
+func content(n int, seed byte) []byte {
+	p := make([]byte, n)
+	rand.NewChaCha8([32]byte{seed}).Read(p)
+	return p
+}
+
+var (
+	small = content(4096, 1)
+	large = content(11<<20+3, 2) // two parts and some
+)
+
+// step is something a caller does, which either succeeds or fails with a clear error.
+type step struct {
+	name string
+	do   func(ctx context.Context, b *Backend) error
+	key  string // the object it makes, if it succeeds
+	want []byte
+}
+
+var steps = []step{
+	{"put", func(ctx context.Context, b *Backend) error {
+		return commit(ctx, b, "put", backends.Hint{Size: -1}, small)
+	}, "put", small},
+	{"known", func(ctx context.Context, b *Backend) error {
+		return commit(ctx, b, "known", backends.Hint{Key: "known", Size: int64(len(large))}, large)
+	}, "known", large},
+	{"unknown", func(ctx context.Context, b *Backend) error {
+		return commit(ctx, b, "unknown", backends.Hint{Size: -1}, large)
+	}, "unknown", large},
+	{"copied in parts", func(ctx context.Context, b *Backend) error {
+		apart := &Backend{options: b.options, prefix: b.prefix, calls: b.calls, reads: b.reads, copyOnce: 1, copyChunk: partLeast}
+		return commit(ctx, apart, "parts", backends.Hint{Size: -1}, large)
+	}, "parts", large},
+	{"resumed", resumed, "resumed", large},
+	{"tail", func(ctx context.Context, b *Backend) error { return again(ctx, b, "tail", small) }, "tail", small},
+	{"aborted", aborted, "", nil},
+	{"read", readBack, "", nil},
+	{"list", listed, "", nil},
+	{"delete", func(ctx context.Context, b *Backend) error { return b.Delete(ctx, "gone") }, "", nil},
+	{"sweep", func(ctx context.Context, b *Backend) error {
+		_, err := b.Sweep(ctx, time.Unix(0, 0))
+		return err
+	}, "", nil},
+	{"health", func(ctx context.Context, b *Backend) error { return b.Health(ctx) }, "", nil},
+}
+
+func commit(ctx context.Context, b *Backend, key string, hint backends.Hint, p []byte) error {
+	u, err := b.Begin(ctx, hint)
+	if err != nil {
+		return err
+	}
+	defer u.Abort(ctx)
+	if _, err := u.Write(p); err != nil {
+		return err
+	}
+	return u.Commit(ctx, key)
+}
+
+// again suspends and resumes in the middle.
+func again(ctx context.Context, b *Backend, key string, p []byte) error {
+	u, err := b.Begin(ctx, backends.Hint{Size: -1})
+	if err != nil {
+		return err
+	}
+	defer func() { u.Abort(ctx) }()
+	half := len(p)/2 + 1
+	if _, err := u.Write(p[:half]); err != nil {
+		return err
+	}
+	state, err := u.Suspend(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := u.Write(p[half:]); err != nil { // and lost
+		return err
+	}
+	if err := u.Close(); err != nil {
+		return err
+	}
+	v, err := b.Resume(ctx, state)
+	if err != nil {
+		return err
+	}
+	u = v
+	if _, err := u.Write(p[half:]); err != nil {
+		return err
+	}
+	return u.Commit(ctx, key)
+}
+
+func resumed(ctx context.Context, b *Backend) error { return again(ctx, b, "resumed", large) }
+
+func aborted(ctx context.Context, b *Backend) error {
+	u, err := b.Begin(ctx, backends.Hint{Size: -1})
+	if err != nil {
+		return err
+	}
+	_, err = u.Write(large)
+	return errors.Join(err, u.Abort(ctx))
+}
+
+var errWrong = errors.New("wrong bytes")
+
+// readBack reads what was there before the bad weather.
+func readBack(ctx context.Context, b *Backend) error {
+	r, err := b.Open(ctx, "there", 7, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if err == nil && !bytes.Equal(got, large[7:]) {
+		return errWrong
+	}
+	if err != nil {
+		return err
+	}
+	info, err := b.Stat(ctx, "there")
+	if err == nil && info.Size != int64(len(large)) {
+		return errWrong
+	}
+	return err
+}
+
+func listed(ctx context.Context, b *Backend) error {
+	var keys []string
+	for info, err := range b.List(ctx, "", "") {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, info.Key)
+	}
+	if !slices.Contains(keys, "there") {
+		return errWrong
+	}
+	return nil
+}
+
+var operations = []string{
+	"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "CopyObject", "UploadPartCopy",
+	"GetObject", "HeadObject", "DeleteObject", "ListParts", "ListObjectsV2", "ListMultipartUploads",
+}
+
+// TestWeather spoils each kind of call in each way, once and for good. Once,
+// everything must succeed; for good, each step succeeds or fails with a clear
+// error. What was acknowledged is there, what was not is absent or whole, and
+// after Sweep nothing is left.
+func TestWeather(t *testing.T) {
+	server := s3test.Fake(t)
+	if !testing.Short() {
+		server = s3test.RGW(t)
+	}
+	uses := usage(t, server)
+	for _, op := range operations {
+		for _, kind := range allWeather {
+			for _, times := range []int{1, 1000} {
+				if testing.Short() && (kind == stall || times > 1) {
+					continue // the long ones
+				}
+				if server.Name == "gofakes3" && (op == "UploadPartCopy" || kind == wrongByte) {
+					continue // it has none, and checks no byte
+				}
+				name := op + "/" + string(kind) + map[int]string{1: ", once", 1000: ", always"}[times]
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					storm(t, server, op, kind, times, uses)
+				})
+			}
+		}
+	}
+}
+
+// usage says which operations each step uses.
+func usage(t *testing.T, server s3test.Server) map[string][]string {
+	p, front := newProxy(t, server)
+	b := openBackend(t, options(front, s3test.Prefix()))
+	prepare(t, b)
+	uses := map[string][]string{}
+	for _, s := range steps {
+		p.recorded()
+		if err := s.do(t.Context(), b); err != nil && server.Name != "gofakes3" {
+			t.Fatalf("%s in good weather: %v", s.name, err)
+		}
+		uses[s.name] = p.recorded()
+	}
+	return uses
+}
+
+// prepare puts what the steps read and delete.
+func prepare(t *testing.T, b *Backend) {
+	t.Helper()
+	for _, key := range []string{"there", "gone"} {
+		if err := commit(t.Context(), b, key, backends.Hint{Key: key, Size: -1}, large); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func storm(t *testing.T, server s3test.Server, op string, kind weather, times int, uses map[string][]string) {
+	prefix := s3test.Prefix()
+	p, front := newProxy(t, server)
+	o := options(front, prefix)
+	o.MaxAttempts, o.maxBackoff = 3, time.Millisecond
+	b := openBackend(t, o)
+	ctx := t.Context()
+	prepare(t, b)
+	if kind == stall {
+		o.IdleTimeout = time.Second / 2
+		b = openBackend(t, o)
+	}
+	acknowledged := map[string]bool{}
+	for _, s := range steps {
+		if !slices.Contains(uses[s.name], op) || server.Name == "gofakes3" && s.name == "copied in parts" {
+			continue
+		}
+		p.spoil(op, kind, times)
+		err := s.do(ctx, b)
+		hits := p.clear()
+		acknowledged[s.key] = err == nil
+		if err == nil {
+			continue
+		}
+		if times == 1 || hits == 0 {
+			t.Errorf("%s failed after %d spoilt calls: %v", s.name, hits, err)
+		}
+		if errors.Is(err, errWrong) || errors.Is(err, fs.ErrNotExist) || !errors.Is(err, backends.ErrUnavailable) && !errors.Is(err, backends.ErrUploadUnknown) {
+			t.Errorf("%s: not a clear error: %v", s.name, err)
+		}
+	}
+	audit(t, b, acknowledged)
+	if _, err := b.Sweep(ctx, time.Now().Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if rest := leftovers(t, server, prefix); len(rest) > 0 {
+		t.Errorf("left behind: %q", rest)
+	}
+	if b.Memory().InUse() != 0 {
+		t.Errorf("%d bytes of memory are not given back", b.Memory().InUse())
+	}
+}
+
+// audit reads every object through good weather.
+func audit(t *testing.T, b *Backend, acknowledged map[string]bool) {
+	t.Helper()
+	for _, s := range steps {
+		if s.key == "" {
+			continue
+		}
+		r, err := b.Open(t.Context(), s.key, 0, -1)
+		if errors.Is(err, fs.ErrNotExist) && !acknowledged[s.key] {
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v (acknowledged: %v)", s.key, err, acknowledged[s.key])
+			continue
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, s.want) {
+			t.Errorf("%s: wrong bytes, error %v", s.key, err)
+		}
+		r.Close()
+	}
+}
