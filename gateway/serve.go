@@ -18,6 +18,7 @@ import (
 // serve wraps a route's handler in what every request gets.
 func (g *gateway) serve(route string, h handler) http.Handler {
 	observe := g.metrics.Route(route)
+	access := g.access.Handler().WithAttrs([]slog.Attr{slog.String("route", route)})
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
 		x := &exchange{start: time.Now(), w: newResponse(hw, r, g.pace)}
 		x.id = requestID(r.Header.Get("X-Request-Id"))
@@ -29,7 +30,7 @@ func (g *gateway) serve(route string, h handler) http.Handler {
 		x.w.finish()
 		took := time.Since(x.start)
 		observe(r.Method, x.w.status, took, x.w.body.n, x.w.n)
-		g.logAccess(route, x, took)
+		logAccess(access, x, took)
 		if abort {
 			panic(http.ErrAbortHandler) // the connection ends, so that the client can tell
 		}
@@ -118,19 +119,20 @@ func brief(s string) string {
 	return s
 }
 
-// logAccess writes a request's line. Of the request it names the path without
-// its query, and no header field: there may be secrets in both.
-func (g *gateway) logAccess(route string, x *exchange, took time.Duration) {
-	if !g.access.Enabled(context.Background(), slog.LevelInfo) {
+// logAccess writes a request's line, which has no place in the source to look
+// up. Of the request it names the path without its query, and no header field:
+// there may be secrets in both.
+func logAccess(to slog.Handler, x *exchange, took time.Duration) {
+	ctx := context.Background()
+	if !to.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
+	line := slog.NewRecord(x.start.Add(took), slog.LevelInfo, "request", 0)
+	line.AddAttrs(
 		slog.String("request_id", x.id),
 		slog.String("principal", auth.From(x.r.Context()).Name),
 		slog.String("remote", x.r.RemoteAddr),
 		slog.String("method", brief(x.r.Method)),
-		slog.String("route", route),
 		slog.String("path", brief(x.r.URL.EscapedPath())),
 		slog.Int("status", x.w.status),
 		slog.Int64("received", x.w.body.n),
@@ -138,7 +140,7 @@ func (g *gateway) logAccess(route string, x *exchange, took time.Duration) {
 		slog.Duration("took", took),
 	)
 	if x.err != nil {
-		attrs = append(attrs, slog.String("error", brief(x.err.Error())))
+		line.AddAttrs(slog.String("error", brief(x.err.Error())))
 	}
-	g.access.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
+	_ = to.Handle(ctx, line) // a log that cannot be written has nowhere to say so
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -46,8 +46,8 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 			if err != nil {
 				return err
 			}
-			log := logger(cmd.ErrOrStderr())
-			access := log
+			log, access, flush := newLogs(cmd.ErrOrStderr())
+			defer flush()
 			if quiet {
 				access = slog.New(slog.DiscardHandler)
 			}
@@ -58,15 +58,8 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 	return cmd
 }
 
-// logger writes text to a terminal and JSON to anything else.
-func logger(w io.Writer) *slog.Logger {
-	if isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, nil))
-	}
-	return slog.New(slog.NewJSONHandler(w, nil))
-}
-
 func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
+	defer runtime.KeepAlive(spare())
 	l, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
