@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,10 +20,16 @@ type route struct {
 	Kept           string `json:"kept"`
 }
 
+// producerName is the form of producers, as the gateway takes them.
+var producerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
+
 // explain finds the route of a producer and a class as the gateway does. An
 // empty producer is the anonymous one, an empty class the default.
 func explain(c *config.Config, producer, class string) (*route, error) {
 	r := &route{Producer: cmp.Or(producer, "anonymous"), RetentionClass: cmp.Or(class, c.Retention.Default)}
+	if !producerName.MatchString(r.Producer) {
+		return nil, usagef("%q is not a producer: want %s", producer, producerName)
+	}
 	keep, ok := c.Retention.Classes[r.RetentionClass]
 	if !ok {
 		known := slices.Sorted(maps.Keys(c.Retention.Classes))
