@@ -8,7 +8,7 @@ import (
 	"artifactstore/registry"
 )
 
-// What each event does to the views. Each statement changes exactly one row or is
+// What the events of blobs do to the views. Each statement changes exactly one row or is
 // refused: by a constraint, or by changing none. A blob that does not exist makes
 // the key NULL, which no key may be.
 const (
@@ -64,7 +64,7 @@ func apply(c *conn, position, at int64, e registry.Event) error {
 		repository, actor := holder(d.Repository, e.Actor)
 		return release(c, d, repository, actor)
 	}
-	return fmt.Errorf("%w: %T has no meaning for the views", registry.ErrRecord, e.Data)
+	return applyPackage(c, position, at, e.Data)
 }
 
 // one runs a statement that must change one row.

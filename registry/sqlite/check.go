@@ -98,18 +98,25 @@ func (p *replay) integrity(ctx context.Context) error {
 }
 
 // mend makes the views equal the replay. The counts are made true first, for the
-// triggers go on from them, and a count below nought would be refused.
+// triggers go on from them, and a count below nought would be refused. All wrong rows
+// leave before one comes: those that hang on them leave with them, and come again.
 func (p *replay) mend(ctx context.Context) error {
 	steps := []string{
 		"PRAGMA defer_foreign_keys = ON", // the tables agree again when all are done
-		"INSERT OR REPLACE INTO registry.totals SELECT 1, (SELECT count(*) FROM registry.blobs), " +
-			"(SELECT coalesce(sum(size), 0) FROM registry.blobs), (SELECT count(*) FROM registry.uploads WHERE finished IS NULL)",
+		"INSERT OR REPLACE INTO registry.totals (only, blobs, blob_bytes, uploads, open_packages, sealed_packages) SELECT 1, (SELECT count(*) FROM registry.blobs), " +
+			"(SELECT coalesce(sum(size), 0) FROM registry.blobs), (SELECT count(*) FROM registry.uploads WHERE finished IS NULL), " +
+			"(SELECT count(*) FROM registry.packages WHERE state = 'open'), (SELECT count(*) FROM registry.packages WHERE state = 'sealed')",
+		"DELETE FROM registry.repositories",
+		"INSERT INTO registry.repositories SELECT name, count(*) FROM registry.packages WHERE format = 'oci' GROUP BY name",
 		"DELETE FROM registry.location_totals",
 		"INSERT INTO registry.location_totals SELECT backend_id, state, count(*) FROM registry.locations GROUP BY backend_id, state",
 		fmt.Sprintf("INSERT OR REPLACE INTO registry.head VALUES (1, %d, %d)", p.position, p.time),
 	}
 	for _, v := range views {
-		steps = append(steps, v.mend()...)
+		steps = append(steps, v.clean())
+	}
+	for _, v := range views {
+		steps = append(steps, v.fill())
 	}
 	for _, s := range steps {
 		if err := p.conn.script(ctx, s); err != nil {

@@ -15,9 +15,16 @@ type view struct {
 }
 
 var views = []view{
-	{"blobs", []string{"position", "sha256", "blake3", "sha512", "size", "stored_at"}, 1},
+	{"blobs", []string{"position", "sha256", "blake3", "sha512", "size", "stored_at", "refs"}, 1},
 	{"locations", []string{"blob", "backend_id", "state", "reason", "failed", "recorded_at", "position"}, 2},
 	{"leases", []string{"blob", "repository", "actor", "until", "producer", "retention_class"}, 3},
+	{"packages", []string{
+		"position", "producer", "name", "version", "format", "state", "retention_class", "manifest", "media_type",
+		"artifact_type", "subject", "named", "annotations", "revision", "created_at", "changed_at",
+	}, 1},
+	{"package_files", []string{"package", "path", "blob", "repository"}, 2},
+	{"package_labels", []string{"key", "value", "producer", "name", "version", "package"}, 5},
+	{"tags", []string{"repository", "tag", "package", "named", "set_at"}, 2},
 }
 
 // absent is the condition that a row of table a is not in a schema's view, found
@@ -40,14 +47,16 @@ func (v view) only(in, notIn string) string {
 		strings.Join(v.columns, ", "), in, v.name, v.absent(notIn), maxProblems)
 }
 
-// mend are the statements that make a view equal its replay.
-func (v view) mend() []string {
+// clean removes the rows that the replay has not.
+func (v view) clean() string {
+	return fmt.Sprintf("DELETE FROM registry.%s AS a WHERE %s", v.name, v.absent("main"))
+}
+
+// fill adds the rows that only the replay has.
+func (v view) fill() string {
 	columns := strings.Join(v.columns, ", ")
-	return []string{
-		fmt.Sprintf("DELETE FROM registry.%s AS a WHERE %s", v.name, v.absent("main")),
-		fmt.Sprintf("INSERT INTO registry.%s (%s) SELECT %s FROM main.%s AS a WHERE %s",
-			v.name, columns, columns, v.name, v.absent("registry")),
-	}
+	return fmt.Sprintf("INSERT INTO registry.%s (%s) SELECT %s FROM main.%s AS a WHERE %s",
+		v.name, columns, columns, v.name, v.absent("registry"))
 }
 
 // compareViews notes the rows in which views and replay differ.
@@ -89,12 +98,18 @@ const (
 SELECT 'blobs' AS what, blobs AS n FROM registry.totals
 UNION ALL SELECT 'blob_bytes', blob_bytes FROM registry.totals
 UNION ALL SELECT 'uploads', uploads FROM registry.totals
+UNION ALL SELECT 'open packages', open_packages FROM registry.totals
+UNION ALL SELECT 'sealed packages', sealed_packages FROM registry.totals
+UNION ALL SELECT 'manifests of ' || name, manifests FROM registry.repositories
 UNION ALL SELECT 'locations ' || state || ' on ' || backend_id, locations FROM registry.location_totals WHERE locations <> 0`
 
 	realCounts = `
 SELECT 'blobs' AS what, count(*) AS n FROM registry.blobs
 UNION ALL SELECT 'blob_bytes', coalesce(sum(size), 0) FROM registry.blobs
 UNION ALL SELECT 'uploads', count(*) FROM registry.uploads WHERE finished IS NULL
+UNION ALL SELECT 'open packages', count(*) FROM registry.packages WHERE state = 'open'
+UNION ALL SELECT 'sealed packages', count(*) FROM registry.packages WHERE state = 'sealed'
+UNION ALL SELECT 'manifests of ' || name, count(*) FROM registry.packages WHERE format = 'oci' GROUP BY name
 UNION ALL SELECT 'locations ' || state || ' on ' || backend_id, count(*) FROM registry.locations GROUP BY state, backend_id`
 
 	compareCounts = `SELECT what, kept.n, counted.n

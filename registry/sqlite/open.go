@@ -88,7 +88,10 @@ type Registry struct {
 	news    *news
 }
 
-var _ registry.Registry = (*Registry)(nil)
+var (
+	_ registry.Registry = (*Registry)(nil)
+	_ registry.Packages = (*Registry)(nil)
+)
 
 // Open opens a database, creates it where absent, and brings it to this
 // program's schema. One that a newer program wrote is registry.ErrSchema. Several

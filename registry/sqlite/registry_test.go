@@ -9,14 +9,21 @@ import (
 )
 
 func TestRegistry(t *testing.T) {
-	registrytest.Run(t, func(t *testing.T) func(*testing.T) registry.Registry {
-		path := filepath.Join(t.TempDir(), "data", "registry.db")
-		return func(t *testing.T) registry.Registry {
-			r, err := Open(t.Context(), Options{Path: path})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return r
+	registrytest.Run(t, fresh[registry.Registry])
+}
+
+func TestPackages(t *testing.T) {
+	registrytest.RunPackages(t, fresh[registrytest.Full])
+}
+
+// fresh makes a database and returns how to open it.
+func fresh[T any](t *testing.T) func(*testing.T) T {
+	path := filepath.Join(t.TempDir(), "data", "registry.db")
+	return func(t *testing.T) T {
+		r, err := Open(t.Context(), Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		return any(r).(T)
+	}
 }

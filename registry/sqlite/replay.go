@@ -136,11 +136,25 @@ func (p *replay) event(row []driver.Value) error {
 		p.problem("%v", err)
 		return nil
 	}
-	err = translate(apply(p.conn, position, time, record.Event))
-	if errors.Is(err, registry.ErrConflict) {
-		p.problem("event %d does not fit what came before: %v", position, err)
-		return nil
+	return p.apply(position, time, record.Event)
+}
+
+// apply applies one event. One that does not fit leaves the views as they were.
+func (p *replay) apply(position, time int64, e registry.Event) error {
+	ctx := context.Background()
+	if _, err := p.conn.exec(ctx, "SAVEPOINT event"); err != nil {
+		return err
 	}
+	if err := translate(apply(p.conn, position, time, e)); err != nil {
+		if !errors.Is(err, registry.ErrConflict) {
+			return err
+		}
+		p.problem("event %d does not fit what came before: %v", position, err)
+		if _, err := p.conn.exec(ctx, "ROLLBACK TO event"); err != nil {
+			return err
+		}
+	}
+	_, err := p.conn.exec(ctx, "RELEASE event")
 	return err
 }
 

@@ -16,7 +16,7 @@ var errAbsent = fs.ErrNotExist
 
 // blobColumns are a blob, joined with one of its locations or none.
 const blobColumns = `b.sha256, b.blake3, b.sha512, b.size, b.stored_at,
-(SELECT max(until) FROM leases WHERE blob = b.position),
+(SELECT max(until) FROM leases WHERE blob = b.position), b.refs,
 l.backend_id, l.state, l.reason, l.recorded_at`
 
 const (
@@ -31,7 +31,7 @@ LEFT JOIN locations l ON l.blob = b.position ORDER BY b.sha256, l.position`
 
 	selectFailed = `SELECT failed FROM locations WHERE state = 'failed' AND backend_id = ?1 ORDER BY failed LIMIT ?2`
 
-	selectTotals = `SELECT head.position, blobs, blob_bytes, uploads, backend_id, state, locations
+	selectTotals = `SELECT head.position, blobs, blob_bytes, uploads, open_packages, sealed_packages, backend_id, state, locations
 FROM head, totals LEFT JOIN location_totals ON true`
 )
 
@@ -108,13 +108,13 @@ func (s *blobs) add(row []driver.Value) error {
 	if n := len(*s); n == 0 || !bytes.Equal((*s)[n-1].SHA256.Sum(), row[0].([]byte)) {
 		*s = append(*s, blobOf(row))
 	}
-	if row[6] != nil {
+	if row[7] != nil {
 		b := &(*s)[len(*s)-1]
 		b.Locations = append(b.Locations, registry.Location{
-			BackendID:  row[6].(string),
-			State:      registry.State(row[7].(string)),
-			Reason:     registry.Reason(text(row[8])),
-			RecordedAt: moment(row[9]),
+			BackendID:  row[7].(string),
+			State:      registry.State(row[8].(string)),
+			Reason:     registry.Reason(text(row[9])),
+			RecordedAt: moment(row[10]),
 		})
 	}
 	return nil
@@ -127,8 +127,9 @@ func blobOf(row []driver.Value) registry.Blob {
 			BLAKE3: digestOf(digest.BLAKE3, row[1]),
 			Size:   row[3].(int64),
 		},
-		SHA512:   digestOf(digest.SHA512, row[2]),
-		StoredAt: moment(row[4]),
+		SHA512:     digestOf(digest.SHA512, row[2]),
+		StoredAt:   moment(row[4]),
+		References: row[6].(int64),
 	}
 	if row[5] != nil {
 		b.LeasedUntil = moment(row[5])
@@ -153,13 +154,18 @@ func (r *Registry) Failed(ctx context.Context, backend string, limit int) ([]dig
 
 // Totals implements registry.Views.
 func (r *Registry) Totals(ctx context.Context) (registry.Totals, error) {
-	t := registry.Totals{Locations: map[registry.LocationTotal]int64{}}
+	t := registry.Totals{Locations: map[registry.LocationTotal]int64{}, Packages: map[registry.PackageState]int64{}}
 	err := r.read(ctx, func(c *conn) error {
 		return c.query(context.Background(), selectTotals, func(row []driver.Value) error {
 			t.Position = uint64(row[0].(int64))
 			t.Blobs, t.BlobBytes, t.Uploads = row[1].(int64), row[2].(int64), row[3].(int64)
-			if n, ok := row[6].(int64); ok && n > 0 {
-				t.Locations[registry.LocationTotal{BackendID: row[4].(string), State: registry.State(row[5].(string))}] = n
+			for i, state := range []registry.PackageState{registry.Open, registry.Sealed} {
+				if n := row[4+i].(int64); n > 0 {
+					t.Packages[state] = n
+				}
+			}
+			if n, ok := row[8].(int64); ok && n > 0 {
+				t.Locations[registry.LocationTotal{BackendID: row[6].(string), State: registry.State(row[7].(string))}] = n
 			}
 			return nil
 		})

@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"iter"
+)
+
+// list yields what a query finds after a key, a page at a time: it holds no
+// connection and no snapshot while the caller works.
+type list[T any] struct {
+	sql  string
+	args []driver.Value // before the last two: the key and the size of a page
+	of   func(row []driver.Value) (T, error)
+	key  func(T) driver.Value // by which the query orders
+}
+
+func (l list[T]) walk(ctx context.Context, r *Registry, after driver.Value, wrap func(error) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			found, err := l.page(ctx, r, after)
+			for _, t := range found {
+				if !yield(t, nil) {
+					return
+				}
+			}
+			if err != nil {
+				var none T
+				yield(none, wrap(err))
+				return
+			}
+			if len(found) < page {
+				return
+			}
+			after = l.key(found[len(found)-1])
+		}
+	}
+}
+
+// page reads the rows after a key; with an error, those before it.
+func (l list[T]) page(ctx context.Context, r *Registry, after driver.Value) (found []T, err error) {
+	err = r.read(ctx, func(c *conn) error {
+		return c.query(context.Background(), l.sql, func(row []driver.Value) error {
+			t, err := l.of(row)
+			if err == nil {
+				found = append(found, t)
+			}
+			return err
+		}, append(l.args[:len(l.args):len(l.args)], after, int64(page))...)
+	})
+	return found, err
+}
