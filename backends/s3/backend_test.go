@@ -360,3 +360,35 @@ func TestOverTLS(t *testing.T) {
 		t.Errorf("%d calls did not sign their bytes", n)
 	}
 }
+
+// TestCommittedByAnother goes on twice from one state to a known key. RGW would
+// call the second completion a success.
+func TestCommittedByAnother(t *testing.T) {
+	for _, server := range s3test.All(t) {
+		b := openBackend(t, options(server, s3test.Prefix()))
+		u, err := b.Begin(t.Context(), backends.Hint{Key: "k", Size: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := u.Write(large); err != nil {
+			t.Fatal(err)
+		}
+		state, err := u.Suspend(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Close()
+		first, err1 := b.Resume(t.Context(), state)
+		second, err2 := b.Resume(t.Context(), state)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Commit(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Commit(t.Context(), "k"); !errors.Is(err, backends.ErrUploadUnknown) {
+			t.Errorf("%s: the second got %v, want ErrUploadUnknown", server.Name, err)
+		}
+		second.Abort(t.Context())
+	}
+}

@@ -105,7 +105,9 @@ func (m *multipart) parts(ctx context.Context) (list []part, newest time.Time, e
 //
 // The client's own retries are off. After every failure it looks: the object
 // may be there (the reply was lost), or the upload may be gone; only where it is
-// still there it is completed again. RGW answers 500 for an upload that is gone.
+// still there it is completed again. RGW answers 500 for an upload that is gone,
+// but 200 where an object is at the key, whoever made it; so the caller has
+// just seen the upload there: a part was accepted, or its parts were listed.
 func (m *multipart) complete(ctx context.Context, parts []part, size int64) (certain bool, err error) {
 	for attempt := 1; ; attempt++ {
 		err = m.completeOnce(ctx, parts)
