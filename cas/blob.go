@@ -54,10 +54,10 @@ func (s *Store) Open(ctx context.Context, d digest.Digest) (*Blob, error) {
 	return nil, fmt.Errorf("%s: %w", d, ErrBlobUnavailable)
 }
 
-// lookUp returns a blob that something keeps.
+// lookUp returns a blob that a reference or a lease keeps.
 func (s *Store) lookUp(ctx context.Context, d digest.Digest) (registry.Blob, error) {
 	b, err := s.reg.Blob(ctx, d)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !b.LeasedUntil.After(s.now())) {
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && b.References == 0 && !b.LeasedUntil.After(s.now())) {
 		return registry.Blob{}, fmt.Errorf("%s: %w", d, ErrBlobUnknown)
 	}
 	return b, registryError("look up "+d.String(), err)

@@ -16,6 +16,8 @@ var (
 	// ErrBlobUnavailable means that the blob is known but no location has its
 	// bytes any more. Pushing it again heals it.
 	ErrBlobUnavailable = errors.New("blob unavailable: every location failed")
+	// ErrBlobReferenced means that a package needs the blob.
+	ErrBlobReferenced = errors.New("blob referenced")
 	// ErrClassUnknown means that a retention class is not configured.
 	ErrClassUnknown = errors.New("retention class unknown")
 	// ErrNotComputed means that a digest came behind the bytes in an algorithm
