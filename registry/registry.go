@@ -41,6 +41,7 @@ import (
 type Registry interface {
 	Log
 	Views
+	Packages
 	Uploads
 	Keeper
 	// Close waits for appends under way and releases the database. An append
