@@ -45,16 +45,19 @@ func (s *Store) Open(ctx context.Context, d digest.Digest) (*Blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range b.Locations {
-		if l.State == registry.Stored {
-			ctx, cancel := context.WithCancel(ctx)
-			return &Blob{Blob: b, store: s, ctx: ctx, cancel: cancel}, nil
-		}
-	}
-	return nil, fmt.Errorf("%s: %w", d, ErrBlobUnavailable)
+	return s.reader(ctx, b)
 }
 
-// lookUp returns a blob that a reference or a lease keeps.
+// reader opens a blob that was looked up.
+func (s *Store) reader(ctx context.Context, b registry.Blob) (*Blob, error) {
+	if readable(b) == "" {
+		return nil, fmt.Errorf("%s: %w", b.SHA256, ErrBlobUnavailable)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	return &Blob{Blob: b, store: s, ctx: ctx, cancel: cancel}, nil
+}
+
+// lookUp returns a blob that something keeps.
 func (s *Store) lookUp(ctx context.Context, d digest.Digest) (registry.Blob, error) {
 	b, err := s.reg.Blob(ctx, d)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && b.References == 0 && !b.LeasedUntil.After(s.now())) {

@@ -16,8 +16,13 @@ var (
 	// ErrBlobUnavailable means that the blob is known but no location has its
 	// bytes any more. Pushing it again heals it.
 	ErrBlobUnavailable = errors.New("blob unavailable: every location failed")
-	// ErrBlobReferenced means that a package needs the blob.
-	ErrBlobReferenced = errors.New("blob referenced")
+	// ErrManifestUnknown means that a repository has no such manifest or tag.
+	ErrManifestUnknown = fmt.Errorf("manifest unknown: %w", fs.ErrNotExist)
+	// ErrUploadUnknown means that there is no such open upload session for who asks.
+	ErrUploadUnknown = fmt.Errorf("upload unknown: %w", fs.ErrNotExist)
+	// ErrUploadChanged means that another request went on with the upload session
+	// meanwhile; nothing of this one was kept.
+	ErrUploadChanged = errors.New("upload changed meanwhile")
 	// ErrClassUnknown means that a retention class is not configured.
 	ErrClassUnknown = errors.New("retention class unknown")
 	// ErrNotComputed means that a digest came behind the bytes in an algorithm
@@ -52,6 +57,27 @@ type SizeMismatchError struct {
 // Error names both sizes.
 func (e *SizeMismatchError) Error() string {
 	return fmt.Sprintf("received %d bytes, not the %d announced", e.Got, e.Want)
+}
+
+// OffsetError says that a chunk does not belong where its upload session is.
+type OffsetError struct {
+	Want, Got int64 // bytes from the start
+}
+
+// Error names both offsets.
+func (e *OffsetError) Error() string {
+	return fmt.Sprintf("the upload is at byte %d, the chunk begins at %d", e.Want, e.Got)
+}
+
+// ReferencedError says that a blob is needed where it should be released.
+type ReferencedError struct {
+	Blob digest.Digest
+	By   string // the version of a package that needs it
+}
+
+// Error names both.
+func (e *ReferencedError) Error() string {
+	return fmt.Sprintf("%s is needed by %s", e.Blob, e.By)
 }
 
 // SourceError says that the stream being stored could not be read: the fault is

@@ -9,6 +9,12 @@ type (
 	Record = registry.Record
 	// Totals are counts kept by the registry.
 	Totals = registry.Totals
+	// OCI is what is recorded of a manifest.
+	OCI = registry.OCI
+	// Package is a package of the registry.
+	Package = registry.Package
+	// Referrer is a manifest that names another as its subject.
+	Referrer = registry.Referrer
 	// LocationTotal is what locations are counted by.
 	LocationTotal = registry.LocationTotal
 )

@@ -17,6 +17,7 @@ import (
 // PutOptions say who puts what, and what is known of it beforehand.
 type PutOptions struct {
 	Principal      string // who asks; holds the lease
+	Repository     string // whose lease it becomes and where the blob is then visible; "" for the principal's own
 	Producer       string // routes the blob
 	RetentionClass string // routes the blob and sets the lease; "" is the default class
 	Size           int64  // bytes announced, or -1
@@ -53,15 +54,34 @@ type Stored struct {
 // ErrRegistryUnavailable. After the last two the blob may be there all the same:
 // an answer can be lost, and only putting it again makes sure.
 func (s *Store) Put(ctx context.Context, r io.Reader, o PutOptions) (Stored, error) {
-	class, until, err := s.policy.class(o.RetentionClass, s.now())
+	p, err := s.newPut(o)
 	if err != nil {
 		return Stored{}, err
 	}
-	o.RetentionClass = class
-	id, _ := s.policy.Route(class, o.Producer)
-	p := &put{Store: s, PutOptions: o, backendID: id, until: until, hash: hasher(o)}
 	defer p.hash.Release()
 	return p.run(ctx, r)
+}
+
+// newPut routes what the options describe.
+func (s *Store) newPut(o PutOptions) (*put, error) {
+	class, until, err := s.class(o)
+	if err != nil {
+		return nil, err
+	}
+	o.RetentionClass = class
+	id, _ := s.policy.Route(class, o.Producer)
+	return &put{Store: s, PutOptions: o, backendID: id, until: until, hash: hasher(o)}, nil
+}
+
+// class returns the retention class of a put and the end of its lease. In a
+// repository a blob waits for a manifest that names it, and the lease lasts as
+// long as an upload may take; from then on the reference keeps it.
+func (s *Store) class(o PutOptions) (class string, until time.Time, err error) {
+	class, until, err = s.policy.class(o.RetentionClass, s.now())
+	if o.Repository != "" {
+		until = s.sessionEnd()
+	}
+	return class, until, err
 }
 
 // hasher returns one that computes every algorithm the put can ask for.
@@ -81,6 +101,18 @@ type put struct {
 	until     time.Time // the end of the lease
 	hash      *digest.Hasher
 	first     *[bufferBytes]byte // the first buffer, until a line takes it over
+	sha512    digest.Digest      // where it was computed by reading again
+	// record, where not nil, returns what the log has to say of the blob in
+	// place of a lease. It is asked again after each conflict.
+	record func(ctx context.Context, id digest.Identity) ([]registry.Data, error)
+}
+
+// sum512 returns the SHA-512 of the content, zero where it is not known.
+func (p *put) sum512() digest.Digest {
+	if d, ok := p.hash.Sum(digest.SHA512); ok {
+		return d
+	}
+	return p.sha512
 }
 
 // run reads a first buffer. What ends within it is hashed before the backend is

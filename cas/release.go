@@ -2,7 +2,6 @@ package cas
 
 import (
 	"context"
-	"fmt"
 
 	"artifactstore/cas/digest"
 	"artifactstore/registry"
@@ -11,14 +10,11 @@ import (
 // Release ends the principal's promise to keep a blob. The blob stays as long
 // as anybody else's lease keeps it; from then on it is unknown to readers, and
 // its bytes leave when garbage is collected. A blob that nothing keeps is
-// ErrBlobUnknown, one that a package needs is ErrBlobReferenced.
+// ErrBlobUnknown.
 func (s *Store) Release(ctx context.Context, d digest.Digest, principal string) error {
 	b, err := s.lookUp(ctx, d)
 	if err != nil {
 		return err
-	}
-	if b.References > 0 {
-		return fmt.Errorf("release %s: %w", d, ErrBlobReferenced)
 	}
 	_, err = s.reg.Append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256}))
 	return registryError("release "+d.String(), err)

@@ -39,7 +39,11 @@ func (p *put) settle(ctx context.Context, commit func(ctx context.Context, key s
 			}
 			committed = true
 		}
-		_, err = p.reg.Append(ctx, p.events(id, b)...)
+		events, err := p.events(ctx, id, b)
+		if err != nil {
+			return Stored{}, err
+		}
+		_, err = p.reg.Append(ctx, events...)
 		if err == nil {
 			return p.stored(id, b, existed), nil
 		}
@@ -60,12 +64,12 @@ func (p *put) lookUp(ctx context.Context, id digest.Identity) (registry.Blob, er
 }
 
 // events returns what has to be said so that blob b, as the registry has it,
-// becomes one that is stored on the put's backend and leased.
-func (p *put) events(id digest.Identity, b registry.Blob) []registry.Event {
+// becomes one that is stored on the put's backend and kept.
+func (p *put) events(ctx context.Context, id digest.Identity, b registry.Blob) ([]registry.Event, error) {
 	events := make([]registry.Event, 0, 3)
 	say := func(d registry.Data) { events = append(events, event(p.Principal, d)) }
 
-	sha512, _ := p.hash.Sum(digest.SHA512)
+	sha512 := p.sum512()
 	if b.SHA256.IsZero() || (b.SHA512.IsZero() && !sha512.IsZero()) {
 		say(registry.BlobStored{SHA256: id.SHA256, BLAKE3: id.BLAKE3, SHA512: sha512, Size: id.Size})
 	}
@@ -75,13 +79,26 @@ func (p *put) events(id digest.Identity, b registry.Blob) []registry.Event {
 	case registry.Failed:
 		say(registry.LocationRepaired{Blob: id.SHA256, BackendID: p.backendID, Source: "push"})
 	}
-	say(registry.BlobLeased{Blob: id.SHA256, Producer: p.Producer, RetentionClass: p.RetentionClass, Until: p.until})
-	return events
+	kept, err := p.keep(ctx, id)
+	for _, d := range kept {
+		say(d)
+	}
+	return events, err
+}
+
+// keep returns what keeps the blob: what the put records of it, or a lease.
+func (p *put) keep(ctx context.Context, id digest.Identity) ([]registry.Data, error) {
+	if p.record != nil {
+		return p.record(ctx, id)
+	}
+	return []registry.Data{registry.BlobLeased{
+		Blob: id.SHA256, Repository: p.Repository, Producer: p.Producer, RetentionClass: p.RetentionClass, Until: p.until,
+	}}, nil
 }
 
 func (p *put) stored(id digest.Identity, b registry.Blob, existed bool) Stored {
-	sha512, ok := p.hash.Sum(digest.SHA512)
-	if !ok {
+	sha512 := p.sum512()
+	if sha512.IsZero() {
 		sha512 = b.SHA512
 	}
 	return Stored{Identity: id, SHA512: sha512, BackendID: p.backendID, Existed: existed, LeasedUntil: p.until}

@@ -37,6 +37,9 @@ type Options struct {
 	Policy   Policy
 	// BufferedBytes bounds the memory of all transfers together; 0 is 256 MiB.
 	BufferedBytes int64
+	// UploadGrace is how long an upload session, and a blob in a repository that
+	// no manifest names yet, are kept after they were last touched; 0 is 24 hours.
+	UploadGrace time.Duration
 	// Now is the clock leases are counted by; nil is time.Now.
 	Now func() time.Time
 	// Log receives what an operator should know; nil is slog.Default().
@@ -55,6 +58,7 @@ type Store struct {
 	list    []Backend // in the order of the configuration
 	policy  Policy
 	buffers *buffers
+	grace   time.Duration
 	now     func() time.Time
 	log     *slog.Logger
 }
@@ -63,12 +67,15 @@ type Store struct {
 // caller's to close. It refuses backends of one name, and a policy that names
 // what is not configured.
 func New(o Options) (*Store, error) {
-	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, now: o.Now, log: o.Log}
+	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, log: o.Log}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.grace == 0 {
+		s.grace = 24 * time.Hour
 	}
 	if o.BufferedBytes == 0 {
 		o.BufferedBytes = 256 << 20

@@ -1,0 +1,151 @@
+package cas
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// Manifest is a manifest on its way into a repository.
+type Manifest struct {
+	Body   []byte // the exact bytes
+	OCI    registry.OCI
+	Refers []Reference // what must be visible in the repository
+	Tags   []string    // names it gets
+}
+
+// Reference is what a manifest needs.
+type Reference struct {
+	Digest     digest.Digest
+	Size       int64 // bytes, as the manifest says
+	IsManifest bool  // a manifest of the repository, not a blob
+}
+
+// PushManifest stores a manifest in a repository and gives it its tags. Its
+// bytes are a blob; it is recorded as a sealed package whose files are the blobs
+// it names, and the package, its references and its tags are one transaction:
+// the references' constraints are why nothing it names can be collected in
+// between.
+//
+// Errors: *MissingError with all that is missing, *ReferenceSizeError, and those
+// of [Store.Put].
+func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Stored, error) {
+	files, err := s.references(ctx, o.Repository, m.Refers)
+	if err != nil {
+		return Stored{}, err
+	}
+	o.Size = int64(len(m.Body))
+	p, err := s.newPut(o)
+	if err != nil {
+		return Stored{}, err
+	}
+	defer p.hash.Release()
+	looked := true
+	p.record = func(ctx context.Context, id digest.Identity) (_ []registry.Data, err error) {
+		if !looked { // something has changed since: perhaps what the manifest names
+			if files, err = s.references(ctx, o.Repository, m.Refers); err != nil {
+				return nil, err
+			}
+		}
+		looked = false
+		return p.recordManifest(ctx, id, m, files)
+	}
+	return p.run(ctx, bytes.NewReader(m.Body))
+}
+
+// references resolves what a manifest names to files of its package, by path.
+func (s *Store) references(ctx context.Context, repository string, list []Reference) ([]registry.File, error) {
+	files := map[string]registry.File{}
+	var missing []digest.Digest
+	for _, ref := range list {
+		b, err := s.reference(ctx, repository, ref)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, ref.Digest)
+			continue
+		case err != nil:
+			return nil, registryError("look up "+ref.Digest.String(), err)
+		case b.Size != ref.Size:
+			return nil, &ReferenceSizeError{Blob: ref.Digest, Want: ref.Size, Got: b.Size}
+		}
+		f := registry.File{Path: referencePath(b.SHA256), Blob: b.SHA256}
+		files[f.Path] = f
+	}
+	if len(missing) > 0 {
+		return nil, &MissingError{Digests: missing}
+	}
+	return slices.SortedFunc(maps.Values(files), func(a, b registry.File) int { return cmp.Compare(a.Path, b.Path) }), nil
+}
+
+// referencePath is where an OCI image layout has a blob (image-spec
+// image-layout.md).
+func referencePath(d digest.Digest) string { return "blobs/" + d.Algorithm().String() + "/" + d.Hex() }
+
+// reference finds what a manifest names. What has no readable location is
+// missing: pushed again, it heals.
+func (s *Store) reference(ctx context.Context, repository string, ref Reference) (b registry.Blob, err error) {
+	if ref.IsManifest {
+		_, b, err = s.reg.ManifestByDigest(ctx, repository, ref.Digest)
+	} else {
+		b, err = s.reg.BlobIn(ctx, repository, ref.Digest, s.now())
+	}
+	if err == nil && readable(b) == "" {
+		err = fs.ErrNotExist
+	}
+	return b, err
+}
+
+// recordManifest returns what the log has to say besides the blob: the package,
+// or that it was pushed again, and the tags.
+func (p *put) recordManifest(ctx context.Context, id digest.Identity, m Manifest, files []registry.File) ([]registry.Data, error) {
+	k := registry.PackageKey{Producer: p.Producer, Name: p.Repository, Version: id.SHA256.String()}
+	var all []registry.Data
+	_, err := p.reg.Package(ctx, k)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		all = append(all, registry.PackageCreated{
+			Package: k, Format: registry.FormatOCI, RetentionClass: p.RetentionClass,
+			Files: files, OCI: &m.OCI, Manifest: id.SHA256,
+		})
+	case err != nil:
+		return nil, registryError("look up "+k.String(), err)
+	default: // its time starts anew
+		all = append(all, registry.PackageRenewed{Package: k, RetentionClass: p.RetentionClass})
+	}
+	for _, t := range m.Tags {
+		all = append(all, registry.TagSet{Repository: p.Repository, Tag: t, Manifest: id.SHA256, Named: m.OCI.Named})
+	}
+	return all, nil
+}
+
+// MissingError says that a manifest names what its repository does not have.
+type MissingError struct{ Digests []digest.Digest }
+
+// Error names what is missing.
+func (e *MissingError) Error() string {
+	var all []string
+	for _, d := range e.Digests {
+		all = append(all, d.String())
+	}
+	return "the manifest names what the repository does not have: " + strings.Join(all, ", ")
+}
+
+// ReferenceSizeError says that a manifest is wrong about the size of a blob.
+type ReferenceSizeError struct {
+	Blob      digest.Digest
+	Want, Got int64 // bytes: in the manifest, and stored
+}
+
+// Error names both sizes.
+func (e *ReferenceSizeError) Error() string {
+	return fmt.Sprintf("the manifest says that %s has %d bytes; it has %d", e.Blob, e.Want, e.Got)
+}
