@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -21,9 +20,6 @@ import (
 	"time"
 
 	"github.com/zeebo/blake3"
-
-	"artifactstore/cas/digest"
-	"artifactstore/registry"
 )
 
 func random(n int) []byte {
@@ -434,33 +430,6 @@ func TestRelease(t *testing.T) {
 	}
 	resp, text := h.request("POST", "/v1/blobs?retention_class=release&producer=ci-7", bytes.NewReader(content))
 	if resp.StatusCode != 200 || !bytes.Contains(text, []byte(`"leased_until":null`)) {
-		t.Errorf("%s %s", resp.Status, text)
-	}
-}
-
-// referenced is a registry in which packages need every blob.
-type referenced struct{ registry.Registry }
-
-func (r referenced) Blob(ctx context.Context, d digest.Digest) (registry.Blob, error) {
-	b, err := r.Registry.Blob(ctx, d)
-	b.References = 1
-	return b, err
-}
-
-// A blob that a package needs cannot be given up, and lives without a lease.
-func TestReferencedBlob(t *testing.T) {
-	now := time.Now()
-	h := open(t, changes{
-		registry: func(r registry.Registry) registry.Registry { return referenced{r} },
-		now:      func() time.Time { return now },
-	})
-	path := h.put([]byte("hello"))
-	before := h.mark()
-	resp, text := h.request("DELETE", path, nil)
-	refusal(t, resp, text, 409, "blob_referenced")
-	h.unchanged(before)
-	now = now.Add(1000 * 24 * time.Hour)
-	if resp, text := h.request("GET", path, nil); resp.StatusCode != 200 || string(text) != "hello" {
 		t.Errorf("%s %s", resp.Status, text)
 	}
 }

@@ -7,9 +7,7 @@ import (
 	"time"
 )
 
-// body is a request's body under a rolling deadline. It counts. Once the body has
-// ended the server takes the deadline off the connection by itself: it reads on,
-// to see the client leave.
+// body is a request's body under a rolling deadline. It counts.
 type body struct {
 	io.ReadCloser
 	control  *http.ResponseController
@@ -43,8 +41,10 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
 	b.waited += time.Since(start)
-	b.ended = err == io.EOF
-	b.broken = err != nil && !b.ended
+	if err == io.EOF {
+		b.end()
+	}
+	b.broken = err != nil && err != io.EOF
 	return n, err
 }
 
@@ -55,6 +55,16 @@ func (b *body) roll(now time.Time) {
 	if d := now.Add(b.pace.patience(b.n, b.waited)); b.pace.worth(d, b.until) {
 		b.until = d
 		b.control.SetReadDeadline(d)
+	}
+}
+
+// end takes the deadline off the connection: the server reads on, to see the
+// client leave, and must not take a long answer for a client that has left.
+func (b *body) end() {
+	b.ended = true
+	if !b.until.IsZero() {
+		b.until = time.Time{}
+		b.control.SetReadDeadline(time.Time{})
 	}
 }
 
@@ -78,6 +88,8 @@ func (b *body) leave() (reusable bool) {
 		return false // too much, or not asked for and so perhaps never sent
 	}
 	_, err := io.CopyN(io.Discard, b.ReadCloser, lingerBytes+1)
-	b.ended = err == io.EOF
+	if err == io.EOF {
+		b.end()
+	}
 	return b.ended
 }

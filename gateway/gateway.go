@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/oci"
 	"artifactstore/gateway/ops"
 	"artifactstore/gateway/plain"
 	"artifactstore/gateway/problem"
@@ -24,7 +25,9 @@ type Options struct {
 	Store       *cas.Store
 	Metrics     *ops.Metrics
 	UploadBytes int64 // the largest blob taken, 0 for no limit
-	Pace        Pace
+	// ManifestBytes is the largest OCI manifest taken; 0 is 4 MiB.
+	ManifestBytes int64
+	Pace          Pace
 	// Log receives what went wrong; nil is slog.Default().
 	Log *slog.Logger
 	// Access receives one line a request; nil is Log.
@@ -42,8 +45,29 @@ type gateway struct {
 	access  *slog.Logger
 }
 
-// handler serves one path. An error it returns is answered for it.
+// handler serves one path. An error it returns is answered for it, in the form
+// of its face.
 type handler func(http.ResponseWriter, *http.Request) error
+
+// form turns an error into the answer of a face, nil where it has none.
+type form func(error) refusal
+
+// refusal is an answer that is no success.
+type refusal interface{ Write(http.ResponseWriter) }
+
+func plainForm(err error) refusal {
+	if p := problem.Of(err); p != nil {
+		return p
+	}
+	return nil
+}
+
+func ociForm(err error) refusal {
+	if e := oci.Problem(err); e != nil {
+		return e
+	}
+	return nil
+}
 
 // New returns the handler of all paths.
 func New(o Options) http.Handler {
@@ -52,6 +76,9 @@ func New(o Options) http.Handler {
 	}
 	if o.Access == nil {
 		o.Access = o.Log
+	}
+	if o.ManifestBytes == 0 {
+		o.ManifestBytes = 4 << 20
 	}
 	if o.Metrics == nil {
 		o.Metrics = ops.NewMetrics()
@@ -77,10 +104,22 @@ func New(o Options) http.Handler {
 		{"/health", op.Health},
 		{"/metrics", o.Metrics.Serve},
 	} {
-		r.Handle(at.route, g.serve(at.route, at.h))
+		r.Handle(at.route, g.serve(at.route, plainForm, at.h))
 	}
-	r.NotFoundHandler = g.serve("unmatched", notFound)
+	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
+	r.NotFoundHandler = g.serve("unmatched", plainForm, notFound)
 	return trailers(r)
+}
+
+// distribution serves the OCI face, whose routes are matched from the right.
+func (g *gateway) distribution(face *oci.Face) http.Handler {
+	routes := map[string]http.Handler{}
+	for _, route := range oci.Routes() {
+		routes[route] = g.serve(route, ociForm, face.Serve)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		routes[oci.Route(r)].ServeHTTP(w, r)
+	})
 }
 
 // trailers lets a handler see a trailer that was not announced: the server puts

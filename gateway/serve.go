@@ -16,11 +16,11 @@ import (
 )
 
 // serve wraps a route's handler in what every request gets.
-func (g *gateway) serve(route string, h handler) http.Handler {
+func (g *gateway) serve(route string, as form, h handler) http.Handler {
 	observe := g.metrics.Route(route)
 	access := g.access.Handler().WithAttrs([]slog.Attr{slog.String("route", route)})
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
-		x := &exchange{start: time.Now(), w: newResponse(hw, r, g.pace)}
+		x := &exchange{start: time.Now(), as: as, w: newResponse(hw, r, g.pace)}
 		x.id = requestID(r.Header.Get("X-Request-Id"))
 		x.w.Header().Set("X-Request-Id", x.id)
 		x.r = r.WithContext(auth.With(r.Context(), auth.Anonymous))
@@ -41,6 +41,7 @@ func (g *gateway) serve(route string, h handler) http.Handler {
 type exchange struct {
 	id    string
 	start time.Time
+	as    form
 	r     *http.Request
 	w     *response
 	err   error
@@ -71,16 +72,16 @@ func (g *gateway) answer(x *exchange) (abort bool) {
 	case x.w.status != 0:
 		return true
 	}
-	p := problem.Of(x.err)
-	if p == nil {
+	answer := x.as(x.err)
+	if answer == nil {
 		if errors.Is(x.err, context.Canceled) && x.r.Context().Err() != nil {
 			x.w.status = statusClientClosed
 			return true
 		}
 		g.log.Error("request failed", "request_id", x.id, "method", brief(x.r.Method), "path", brief(x.r.URL.EscapedPath()), "error", x.err)
-		p = problem.New(http.StatusInternalServerError, "internal", "the gateway failed; its log has the reason under request id %s", x.id)
+		answer = x.as(problem.New(http.StatusInternalServerError, "internal", "the gateway failed; its log has the reason under request id %s", x.id))
 	}
-	p.Write(x.w)
+	answer.Write(x.w)
 	return false
 }
 

@@ -94,7 +94,7 @@ func notAllowed(allowed ...string) error {
 
 // missing answers for a manifest that names blobs which the repository does not
 // have: one entry each.
-func missing(list []digest.Digest) error {
+func missing(list []digest.Digest) *Error {
 	e := &Error{Status: http.StatusBadRequest}
 	for _, d := range list {
 		e.Entries = append(e.Entries, Entry{

@@ -172,7 +172,7 @@ func parseOffset(s string) int64 {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return -1
 	}
-	n, err := strconv.ParseInt(s, 10, 62)
+	n, err := strconv.ParseInt(s, 10, 63)
 	if err != nil {
 		return -1
 	}

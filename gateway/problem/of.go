@@ -37,8 +37,6 @@ func Of(err error) *Problem {
 		return New(http.StatusNotFound, "blob_unknown", "there is no such blob here")
 	case errors.Is(err, cas.ErrBlobUnavailable):
 		return New(http.StatusNotFound, "blob_unavailable", "the blob is known, but every stored copy is missing or damaged: upload it again to heal it")
-	case errors.Is(err, cas.ErrBlobReferenced):
-		return New(http.StatusConflict, "blob_referenced", "a package needs this blob: its lease ends with the package")
 	case errors.Is(err, cas.ErrClassUnknown):
 		return New(http.StatusBadRequest, "retention_class_unknown", "%v", err)
 	case errors.Is(err, cas.ErrNotComputed):

@@ -1,0 +1,113 @@
+package oci
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+
+	"artifactstore/cas"
+	"artifactstore/cas/digest"
+)
+
+// listTags answers end-8.
+func (f *Face) listTags(w http.ResponseWriter, r *http.Request, q Request) error {
+	tags, more, err := page(f.Store.Tags(r.Context(), q.Repository, q.Page.Last), q.Page.limit())
+	if err != nil {
+		return err
+	}
+	if len(tags) == 0 {
+		if err := f.known(r.Context(), q.Repository); err != nil {
+			return err
+		}
+	}
+	if more {
+		linkNext(w, "/v2/"+q.Repository+"/tags/list", nil, q.Page.limit(), tags[len(tags)-1])
+	}
+	return answerJSON(w, http.StatusOK, "application/json", struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}{q.Repository, tags})
+}
+
+// known refuses a repository that shows nothing.
+func (f *Face) known(ctx context.Context, repository string) error {
+	has, err := f.Store.HasRepository(ctx, repository)
+	if err != nil || has {
+		return err
+	}
+	return refuse(http.StatusNotFound, NameUnknown, "there is no such repository here")
+}
+
+// listCatalog answers /v2/_catalog.
+func (f *Face) listCatalog(w http.ResponseWriter, r *http.Request, q Request) error {
+	names, more, err := page(f.Store.Repositories(r.Context(), q.Page.Last), q.Page.limit())
+	if err != nil {
+		return err
+	}
+	if more {
+		linkNext(w, "/v2/_catalog", nil, q.Page.limit(), names[len(names)-1])
+	}
+	return answerJSON(w, http.StatusOK, "application/json", map[string][]string{"repositories": names})
+}
+
+// descriptor is an entry of an image index (image-spec descriptor.md).
+type listed struct {
+	MediaType    string            `json:"mediaType"`
+	Digest       digest.Digest     `json:"digest"`
+	Size         int64             `json:"size"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+// listReferrers answers end-12. A repository or a subject that is not there has
+// no referrers, which is no error.
+func (f *Face) listReferrers(w http.ResponseWriter, r *http.Request, q Request) error {
+	found, more, err := page(f.Store.Referrers(r.Context(), q.Repository, q.Digest, q.ArtifactType, q.Page.Last), q.Page.limit())
+	if err != nil {
+		return err
+	}
+	manifests := []listed{}
+	for _, m := range found {
+		manifests = append(manifests, describe(m))
+	}
+	keep := url.Values{}
+	if q.ArtifactType != "" {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+		keep.Set("artifactType", q.ArtifactType)
+	}
+	if more {
+		linkNext(w, "/v2/"+q.Repository+"/referrers/"+q.Digest.String(), keep, q.Page.limit(), found[len(found)-1].Version)
+	}
+	return answerJSON(w, http.StatusOK, mediaTypeIndex, struct {
+		SchemaVersion int      `json:"schemaVersion"`
+		MediaType     string   `json:"mediaType"`
+		Manifests     []listed `json:"manifests"`
+	}{2, mediaTypeIndex, manifests})
+}
+
+func describe(m cas.Referrer) listed {
+	name := m.OCI.Named
+	if name.IsZero() {
+		name = m.Manifest
+	}
+	return listed{m.OCI.MediaType, name, m.Size, m.OCI.ArtifactType, m.OCI.Annotations}
+}
+
+// page collects at most n entries of a list and says whether there are more.
+func page[T any](list iter.Seq2[T, error], n int) (entries []T, more bool, err error) {
+	entries = []T{} // an empty list is [], not null
+	if n == 0 {
+		return entries, false, nil
+	}
+	for e, err := range list {
+		if err != nil {
+			return nil, false, err
+		}
+		if len(entries) == n {
+			return entries, true, nil
+		}
+		entries = append(entries, e)
+	}
+	return entries, false, nil
+}

@@ -1,0 +1,164 @@
+package oci
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"artifactstore/cas"
+	"artifactstore/cas/digest"
+	"artifactstore/gateway/auth"
+)
+
+// startUpload answers end-4 and end-11. A mount that is not possible becomes an
+// ordinary upload: 404 would say what the caller may not know.
+func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) error {
+	o := options(r, q)
+	if !q.Mount.IsZero() {
+		_, err := f.Store.Mount(r.Context(), q.From, q.Mount, o)
+		if err == nil {
+			return created(w, blobPath(q.Repository, q.Mount), q.Mount)
+		}
+		if !errors.Is(err, cas.ErrBlobUnknown) && !errors.Is(err, cas.ErrBlobUnavailable) {
+			return err
+		}
+	}
+	if !q.Want.IsZero() {
+		return f.storeWhole(w, r, q, o)
+	}
+	if q.Algorithm == digest.SHA512 {
+		o.Also = []digest.Algorithm{digest.SHA512}
+	}
+	u, err := f.Store.BeginUpload(r.Context(), o)
+	if err != nil {
+		return err
+	}
+	return f.accepted(w, q.Repository, u)
+}
+
+// storeWhole takes a blob in one request (end-4b).
+func (f *Face) storeWhole(w http.ResponseWriter, r *http.Request, q Request, o cas.PutOptions) error {
+	o.Want, o.Size = []digest.Digest{q.Want}, r.ContentLength
+	body, err := f.body(w, r)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Store.Put(r.Context(), body, o); err != nil {
+		return err
+	}
+	return created(w, blobPath(q.Repository, q.Want), q.Want)
+}
+
+// body is the request's body within the limit.
+func (f *Face) body(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+	if f.UploadBytes <= 0 {
+		return r.Body, nil
+	}
+	if r.ContentLength > f.UploadBytes {
+		return nil, refuse(http.StatusRequestEntityTooLarge, SizeInvalid, "an upload may have %d bytes at most", f.UploadBytes)
+	}
+	return http.MaxBytesReader(w, r.Body, f.UploadBytes), nil
+}
+
+// sessionOf names the session of a request.
+func sessionOf(r *http.Request, q Request) cas.Session {
+	return cas.Session{ID: q.Session, Principal: auth.From(r.Context()).Name, Repository: q.Repository}
+}
+
+// accepted answers with the state of an open upload, which is all in its path.
+func (f *Face) accepted(w http.ResponseWriter, repository string, u cas.Upload) error {
+	setUpload(w.Header(), repository, u)
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func setUpload(h http.Header, repository string, u cas.Upload) {
+	h.Set("Location", "/v2/"+repository+"/blobs/uploads/"+u.ID)
+	h.Set("Docker-Upload-UUID", u.ID)
+	h.Set("Range", "0-"+strconv.FormatInt(max(u.Offset-1, 0), 10))
+	h.Set("Content-Length", "0")
+}
+
+// statUpload answers end-13.
+func (f *Face) statUpload(w http.ResponseWriter, r *http.Request, q Request) error {
+	u, err := f.Store.StatUpload(r.Context(), sessionOf(r, q))
+	if err != nil {
+		return err
+	}
+	setUpload(w.Header(), q.Repository, u)
+	w.Header().Del("Content-Length") // 204 has none
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// patchUpload answers end-5. Without Content-Range the bytes follow what is
+// there, whatever their number.
+func (f *Face) patchUpload(w http.ResponseWriter, r *http.Request, q Request) error {
+	c, err := f.chunk(w, r)
+	if err != nil {
+		return err
+	}
+	u, err := f.Store.AppendUpload(r.Context(), sessionOf(r, q), c)
+	if err != nil {
+		return f.whereTo(r, q, err)
+	}
+	return f.accepted(w, q.Repository, u)
+}
+
+// chunk reads what a request says of the bytes it brings.
+func (f *Face) chunk(w http.ResponseWriter, r *http.Request) (cas.Chunk, error) {
+	within, ranged, err := parseContentRange(r.Header)
+	if err != nil {
+		return cas.Chunk{}, err
+	}
+	body, err := f.body(w, r)
+	if err != nil {
+		return cas.Chunk{}, err
+	}
+	c := cas.Chunk{Body: body, Offset: -1, Size: r.ContentLength}
+	if !ranged {
+		return c, nil
+	}
+	if c.Size >= 0 && c.Size != within.size() {
+		return c, refuse(http.StatusBadRequest, SizeInvalid, "Content-Range has %d bytes, Content-Length %d", within.size(), c.Size)
+	}
+	c.Offset, c.Size = within.first, within.size()
+	return c, nil
+}
+
+// whereTo adds to a refusal of a chunk that does not belong where the upload is
+// the place where it is.
+func (f *Face) whereTo(r *http.Request, q Request, err error) error {
+	var offset *cas.OffsetError
+	if !errors.As(err, &offset) && !errors.Is(err, cas.ErrUploadChanged) {
+		return err
+	}
+	e := refuse(http.StatusRequestedRangeNotSatisfiable, BlobUploadInvalid, "%v", err).(*Error)
+	if u, err := f.Store.StatUpload(r.Context(), sessionOf(r, q)); err == nil {
+		e.Header = http.Header{}
+		setUpload(e.Header, q.Repository, u)
+	}
+	return e
+}
+
+// closeUpload answers end-6.
+func (f *Face) closeUpload(w http.ResponseWriter, r *http.Request, q Request) error {
+	c, err := f.chunk(w, r)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Store.FinishUpload(r.Context(), sessionOf(r, q), c, q.Want, options(r, q)); err != nil {
+		return f.whereTo(r, q, err)
+	}
+	return created(w, blobPath(q.Repository, q.Want), q.Want)
+}
+
+// cancelUpload answers end-14.
+func (f *Face) cancelUpload(w http.ResponseWriter, r *http.Request, q Request) error {
+	if err := f.Store.CancelUpload(r.Context(), sessionOf(r, q)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
