@@ -50,10 +50,13 @@ type BlobStored struct {
 }
 
 // LocationRecorded says that the whole blob is durable on a backend. The blob
-// must exist and have no location there yet.
+// must exist and have no location there yet. A removal of it there must neither
+// be under way nor, where Seen is not 0, have begun after position Seen, which
+// was read before the bytes were committed: its delete may have taken them.
 type LocationRecorded struct {
 	Blob      digest.Digest `json:"blob" cbor:"blob"`
 	BackendID string        `json:"backend_id" cbor:"backend_id"`
+	Seen      uint64        `json:"seen,omitzero" cbor:"seen,omitzero"`
 }
 
 // LocationFailed says that a stored location no longer has the blob's bytes.
@@ -69,11 +72,12 @@ type LocationFailed struct {
 }
 
 // LocationRepaired says that a failed location has the blob's bytes again. The
-// location must be failed.
+// location must be failed; Seen is as in [LocationRecorded].
 type LocationRepaired struct {
 	Blob      digest.Digest `json:"blob" cbor:"blob"`
 	BackendID string        `json:"backend_id" cbor:"backend_id"`
 	Source    string        `json:"source" cbor:"source"` // where the bytes came from: "push"
+	Seen      uint64        `json:"seen,omitzero" cbor:"seen,omitzero"`
 }
 
 // BlobLeased promises its holder that the blob is kept until a time. The holder

@@ -40,16 +40,41 @@ func (d BlobLeased) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON returns the failure with its time in the form of [Record.MarshalJSON].
 func (d LocationFailed) MarshalJSON() ([]byte, error) {
-	recorded := ""
-	if !d.RecordedAt.IsZero() {
-		recorded = d.RecordedAt.Format(jsonTime)
-	}
 	return json.Marshal(struct {
 		Blob       digest.Digest `json:"blob"`
 		BackendID  string        `json:"backend_id"`
 		Reason     Reason        `json:"reason"`
 		RecordedAt string        `json:"recorded_at,omitempty"`
-	}{d.Blob, d.BackendID, d.Reason, recorded})
+	}{d.Blob, d.BackendID, d.Reason, orNone(d.RecordedAt)})
+}
+
+// MarshalJSON returns the finding with its time in the form of [Record.MarshalJSON].
+func (d LocationVerified) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Blob       digest.Digest `json:"blob"`
+		BackendID  string        `json:"backend_id"`
+		RecordedAt string        `json:"recorded_at"`
+	}{d.Blob, d.BackendID, orNone(d.RecordedAt)})
+}
+
+// MarshalJSON returns the collection with its times in the form of
+// [Record.MarshalJSON].
+func (d BlobCollected) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Blob         digest.Digest `json:"blob"`
+		Size         int64         `json:"size"`
+		LeasedUntil  string        `json:"leased_until,omitempty"`
+		IdleSince    string        `json:"idle_since"`
+		GraceSeconds int64         `json:"grace_seconds"`
+	}{d.Blob, d.Size, orNone(d.LeasedUntil), orNone(d.IdleSince), d.GraceSeconds})
+}
+
+// orNone returns a time as text, "" for the zero time.
+func orNone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(jsonTime)
 }
 
 func until(t time.Time) *string {

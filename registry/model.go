@@ -22,13 +22,28 @@ type Model struct {
 	primary  map[digest.Digest]digest.Digest // from every digest of a blob
 	packages map[PackageKey]pack
 	tags     map[tagKey]Tag
+	holds    map[holdKey]Hold
+	removals map[place]Removal
+	begun    map[place]uint64 // position of the last removal
+}
+
+// ModelAt returns the model of what comes after a position, for a history in a log
+// that has others, which it has nothing in common with.
+func ModelAt(position uint64) Model {
+	return Model{
+		position: position,
+		rows:     map[digest.Digest]row{}, primary: map[digest.Digest]digest.Digest{},
+		packages: map[PackageKey]pack{}, tags: map[tagKey]Tag{}, holds: map[holdKey]Hold{},
+		removals: map[place]Removal{}, begun: map[place]uint64{},
+	}
 }
 
 // row is a blob with its leases. A row in a model is never changed in
 // place: a clone of the model shares it.
 type row struct {
-	blob   Blob // without LeasedUntil
-	leases map[holder]time.Time
+	blob    Blob // without LeasedUntil
+	leases  map[holder]Lease
+	dropped time.Time // when it lost its last reference or had a lease released
 }
 
 // holder is whose lease it is: a repository's, or else an actor's.
@@ -62,12 +77,12 @@ func (m *Model) Apply(at time.Time, events ...Event) error {
 
 func (m *Model) clone() Model {
 	if m.rows == nil {
-		return Model{
-			rows: map[digest.Digest]row{}, primary: map[digest.Digest]digest.Digest{},
-			packages: map[PackageKey]pack{}, tags: map[tagKey]Tag{},
-		}
+		return ModelAt(m.position)
 	}
-	return Model{m.position, maps.Clone(m.rows), maps.Clone(m.primary), maps.Clone(m.packages), maps.Clone(m.tags)}
+	return Model{
+		m.position, maps.Clone(m.rows), maps.Clone(m.primary), maps.Clone(m.packages), maps.Clone(m.tags),
+		maps.Clone(m.holds), maps.Clone(m.removals), maps.Clone(m.begun),
+	}
 }
 
 func (m *Model) apply(at time.Time, e Event) error {
@@ -81,10 +96,18 @@ func (m *Model) apply(at time.Time, e Event) error {
 		return m.locationFailed(d)
 	case LocationRepaired:
 		return m.locationRepaired(at, d)
+	case LocationVerified:
+		return m.locationVerified(at, d)
+	case LocationRemoving:
+		return m.locationRemoving(at, d)
+	case LocationRemoved:
+		return m.locationRemoved(d)
+	case BlobCollected:
+		return m.blobCollected(at, d)
 	case BlobLeased:
 		return m.blobLeased(holderOf(e.Actor, d.Repository), d)
 	case BlobReleased:
-		return m.blobReleased(holderOf(e.Actor, d.Repository), d)
+		return m.blobReleased(at, holderOf(e.Actor, d.Repository), d)
 	case PackageCreated:
 		return m.packageCreated(at, d)
 	case PackageFileAdded:
@@ -96,7 +119,13 @@ func (m *Model) apply(at time.Time, e Event) error {
 	case PackageRenewed:
 		return m.packageRenewed(at, d)
 	case PackageDeleted:
-		return m.packageDeleted(d)
+		return m.packageDeleted(at, d)
+	case PackageHeld:
+		return m.packageHeld(at, e.Actor, d)
+	case PackageReleased:
+		return m.packageReleased(d)
+	case PackageExpired:
+		return m.packageExpired(at, d)
 	case TagSet:
 		return m.tagSet(at, d)
 	case TagRemoved:
@@ -140,6 +169,9 @@ func (m *Model) locationRecorded(at time.Time, d LocationRecorded) error {
 	if slices.ContainsFunc(r.blob.Locations, on(d.BackendID)) {
 		return conflict(d, "the location exists")
 	}
+	if err := m.notTaken(d, place{d.Blob, d.BackendID}, d.Seen); err != nil {
+		return err
+	}
 	r.blob.Locations = append(slices.Clone(r.blob.Locations),
 		Location{BackendID: d.BackendID, State: Stored, RecordedAt: at})
 	m.rows[d.Blob] = r
@@ -147,10 +179,9 @@ func (m *Model) locationRecorded(at time.Time, d LocationRecorded) error {
 }
 
 func (m *Model) locationFailed(d LocationFailed) error {
-	if b, err := m.Blob(d.Blob); err == nil && !d.RecordedAt.IsZero() {
-		i := slices.IndexFunc(b.Locations, on(d.BackendID))
-		if i >= 0 && !b.Locations[i].RecordedAt.Equal(d.RecordedAt) {
-			return conflict(d, "the bytes were written at %s, not at %s", b.Locations[i].RecordedAt, d.RecordedAt)
+	if !d.RecordedAt.IsZero() {
+		if err := m.written(d, d.Blob, d.BackendID, d.RecordedAt); err != nil {
+			return err
 		}
 	}
 	return m.change(d, d.Blob, d.BackendID, Stored, func(l *Location) {
@@ -158,7 +189,20 @@ func (m *Model) locationFailed(d LocationFailed) error {
 	})
 }
 
+// written refuses what speaks of another write of a location than its last.
+func (m *Model) written(d Data, blob digest.Digest, backendID string, at time.Time) error {
+	locations := m.rows[blob].blob.Locations
+	i := slices.IndexFunc(locations, on(backendID))
+	if i >= 0 && !locations[i].RecordedAt.Equal(at) {
+		return conflict(d, "the bytes were written at %s, not at %s", locations[i].RecordedAt, at)
+	}
+	return nil
+}
+
 func (m *Model) locationRepaired(at time.Time, d LocationRepaired) error {
+	if err := m.notTaken(d, place{d.Blob, d.BackendID}, d.Seen); err != nil {
+		return err
+	}
 	return m.change(d, d.Blob, d.BackendID, Failed, func(l *Location) {
 		*l = Location{BackendID: l.BackendID, State: Stored, RecordedAt: at}
 	})
@@ -185,21 +229,24 @@ func (m *Model) blobLeased(h holder, d BlobLeased) error {
 		return conflict(d, "no stored location")
 	}
 	r := m.rows[d.Blob]
-	if until, leased := r.leases[h]; leased && !until.Before(d.Until) {
+	if was, leased := r.leases[h]; leased && !was.Until.Before(d.Until) {
 		return nil
 	}
-	leases := map[holder]time.Time{}
+	leases := map[holder]Lease{}
 	maps.Copy(leases, r.leases)
-	leases[h] = d.Until
+	leases[h] = Lease{h.repository, h.actor, d.Producer, d.RetentionClass, d.Until}
 	r.leases = leases
 	m.rows[d.Blob] = r
 	return nil
 }
 
-func (m *Model) blobReleased(h holder, d BlobReleased) error {
+func (m *Model) blobReleased(at time.Time, h holder, d BlobReleased) error {
 	r, ok := m.rows[d.Blob]
 	if !ok {
 		return conflict(d, "no such blob")
+	}
+	if _, leased := r.leases[h]; leased {
+		r.dropped = at
 	}
 	r.leases = maps.Clone(r.leases)
 	delete(r.leases, h)
@@ -229,9 +276,9 @@ func (r row) answer(references map[digest.Digest]int64) Blob {
 	b := r.blob
 	b.References = references[b.SHA256]
 	b.Locations = slices.Clone(b.Locations)
-	for _, until := range r.leases {
-		if until.After(b.LeasedUntil) {
-			b.LeasedUntil = until
+	for _, l := range r.leases {
+		if l.Until.After(b.LeasedUntil) {
+			b.LeasedUntil = l.Until
 		}
 	}
 	return b
@@ -274,6 +321,9 @@ func (m *Model) Totals() Totals {
 	}
 	for _, p := range m.packages {
 		t.Packages[p.State]++
+	}
+	for _, r := range m.removals {
+		t.Locations[LocationTotal{BackendID: r.BackendID, State: Removing}]++
 	}
 	for _, r := range m.rows {
 		t.BlobBytes += r.blob.Size

@@ -71,9 +71,11 @@ func (m *Model) packageFileAdded(at time.Time, d PackageFileAdded) error {
 	if !m.stored(d.Blob) {
 		return conflict(d, "%s has no stored location", d.Blob)
 	}
+	before := p
 	p.files = maps.Clone(p.files)
 	p.files[d.Path] = d.Blob
 	m.changed(at, p)
+	m.drop(at, before)
 	return nil
 }
 
@@ -85,9 +87,11 @@ func (m *Model) packageFileRemoved(at time.Time, d PackageFileRemoved) error {
 	if _, ok := p.files[d.Path]; !ok {
 		return conflict(d, "no file %s", d.Path)
 	}
+	before := p
 	p.files = maps.Clone(p.files)
 	delete(p.files, d.Path)
 	m.changed(at, p)
+	m.drop(at, before)
 	return nil
 }
 
@@ -117,18 +121,22 @@ func (m *Model) packageRenewed(at time.Time, d PackageRenewed) error {
 	return nil
 }
 
-func (m *Model) packageDeleted(d PackageDeleted) error {
+func (m *Model) packageDeleted(at time.Time, d PackageDeleted) error {
 	p, exists := m.packages[d.Package]
 	if !exists {
 		return conflict(d, "no such package")
 	}
-	m.remove(p)
+	if holds := m.Holds(d.Package); len(holds) > 0 {
+		return conflict(d, "it is under the hold %s", holds[0].Name)
+	}
+	m.remove(at, p)
 	return nil
 }
 
 // remove takes a package away, with the tags that name it.
-func (m *Model) remove(p pack) {
+func (m *Model) remove(at time.Time, p pack) {
 	delete(m.packages, p.PackageKey)
+	m.drop(at, p)
 	maps.DeleteFunc(m.tags, func(k tagKey, t Tag) bool {
 		return p.in(k.repository) && t.Manifest == p.Manifest
 	})

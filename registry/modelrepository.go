@@ -34,8 +34,8 @@ func (m *Model) tagRemoved(d TagRemoved) error {
 func (m *Model) BlobIn(repository string, d digest.Digest, now time.Time) (Blob, error) {
 	primary := m.primary[d]
 	_, notUsed := m.UsedIn(repository, primary)
-	until, leased := m.rows[primary].leases[holder{repository: repository}]
-	if notUsed != nil && !(leased && until.After(now)) {
+	lease := m.rows[primary].leases[holder{repository: repository}]
+	if notUsed != nil && !lease.Until.After(now) {
 		return Blob{}, fmt.Errorf("blob %s in %s: %w", d, repository, fs.ErrNotExist)
 	}
 	return m.Blob(primary)
@@ -115,7 +115,7 @@ func (m *Model) HasRepository(repository string, now time.Time) bool {
 		return true
 	}
 	for _, r := range m.rows {
-		if until, leased := r.leases[holder{repository: repository}]; leased && until.After(now) {
+		if r.leases[holder{repository: repository}].Until.After(now) {
 			return true
 		}
 	}

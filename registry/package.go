@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -23,6 +24,12 @@ func (k PackageKey) String() string {
 		return k.Name + "@" + k.Version
 	}
 	return k.Producer + "/" + k.Name + "/" + k.Version
+}
+
+// Compare orders keys by producer, then by name, then by version, each in byte
+// order.
+func (k PackageKey) Compare(other PackageKey) int {
+	return cmp.Or(cmp.Compare(k.Producer, other.Producer), cmp.Compare(k.Name, other.Name), cmp.Compare(k.Version, other.Version))
 }
 
 func (k PackageKey) isManifest() bool { return strings.Contains(k.Version, ":") }

@@ -57,9 +57,9 @@ type PackageRenewed struct {
 	RetentionClass string     `json:"retention_class" cbor:"retention_class"`
 }
 
-// PackageDeleted removes a package, which must exist, with its files' and its
-// manifest's references and, of a repository, the tags that name it. That
-// another package has its manifest as a file does not matter: the blob stays.
+// PackageDeleted removes a package, which must exist and not be held, with its
+// files' and its manifest's references and, of a repository, the tags that name
+// it. That another package has its manifest as a file does not matter: the blob stays.
 type PackageDeleted struct {
 	Package PackageKey `json:"package" cbor:"package"`
 }

@@ -180,6 +180,7 @@ type Location struct {
 	State      State
 	Reason     Reason    // why it failed; "" otherwise
 	RecordedAt time.Time // when its bytes were last written: recorded or repaired
+	VerifiedAt time.Time // when they were last found right since; zero if never
 }
 
 // State is the state of a location.
@@ -189,6 +190,10 @@ type State string
 const (
 	Stored State = "stored" // the bytes were written whole, and nothing speaks against them
 	Failed State = "failed" // the bytes are known to be missing or wrong
+
+	// Removing is shown and counted for a location that is being removed. It is
+	// none of the blob's any more: see [Removal].
+	Removing State = "removing"
 )
 
 // Reason is why a location failed.
@@ -208,7 +213,7 @@ type Totals struct {
 	Blobs     int64
 	BlobBytes int64
 	Uploads   int64                   // open sessions, not the finished ones
-	Locations map[LocationTotal]int64 // what is not in it is 0
+	Locations map[LocationTotal]int64 // what is not in it is 0; Removing counts removals, of orphans too
 	Packages  map[PackageState]int64  // what is not in it is 0
 }
 

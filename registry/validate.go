@@ -59,7 +59,7 @@ func (d BlobStored) validate() error {
 }
 
 func (d LocationRecorded) validate() error {
-	return first(checkBlob(d.Blob), checkBackend(d.BackendID))
+	return first(checkBlob(d.Blob), checkBackend(d.BackendID), checkSeen(d.Seen))
 }
 
 func (d LocationFailed) validate() error {
@@ -77,7 +77,7 @@ func (d LocationFailed) validate() error {
 }
 
 func (d LocationRepaired) validate() error {
-	return first(checkBlob(d.Blob), checkBackend(d.BackendID), checkText("source", d.Source, maxName))
+	return first(checkBlob(d.Blob), checkBackend(d.BackendID), checkText("source", d.Source, maxName), checkSeen(d.Seen))
 }
 
 func (d BlobLeased) validate() error {
@@ -132,6 +132,13 @@ func checkText(field, s string, longest int) error {
 		if !unicode.IsPrint(c) {
 			return fmt.Errorf("%w: %s %.80q: not printable", ErrRecord, field, s)
 		}
+	}
+	return nil
+}
+
+func checkSeen(position uint64) error {
+	if position > math.MaxInt64 {
+		return fmt.Errorf("%w: seen is %d", ErrRecord, position)
 	}
 	return nil
 }
