@@ -88,7 +88,7 @@ Exit status: 0 done, 1 failed, 2 called in a wrong way.`,
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, for programs")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f), eventsCommand(&f),
-		registryCommand(&f), configCommand(&f), versionCommand(&f))
+		storageCommand(&f), registryCommand(&f), configCommand(&f), versionCommand(&f))
 	cmd.InitDefaultHelpCmd()
 	return cmd
 }
