@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"artifactstore/backends"
 	"artifactstore/backends/local"
 	"artifactstore/cas"
@@ -224,3 +226,5 @@ func write(t *testing.T, name string, content []byte) {
 		t.Fatal(err)
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

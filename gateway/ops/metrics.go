@@ -63,7 +63,7 @@ func NewMetrics() *Metrics {
 }
 
 // Watch adds what a store knows to the metrics.
-func (m *Metrics) Watch(s *cas.Store) { m.registry.MustRegister(&storeCollector{s}) }
+func (m *Metrics) Watch(s *cas.Store) { m.registry.MustRegister(&storeCollector{store: s}) }
 
 // Serve serves /metrics.
 func (m *Metrics) Serve(w http.ResponseWriter, r *http.Request) error {
@@ -106,7 +106,17 @@ func (m *Metrics) Backend(backend, operation, outcome string, took time.Duration
 
 // storeCollector reads a store when it is asked, so that what is shown is what
 // is there.
-type storeCollector struct{ store *cas.Store }
+type storeCollector struct {
+	store *cas.Store
+	looks shared[storeState]
+}
+
+// storeState is what a collector sees.
+type storeState struct {
+	up     map[string]float64 // by backend
+	totals cas.Totals
+	err    error // why the totals are not known
+}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
@@ -131,33 +141,40 @@ func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx := context.Background()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
+	state, _ := c.looks.do(context.Background(), c.look)
 	gauge(descBuffered, float64(c.store.BufferedBytes()))
-	for _, b := range c.store.Backends() {
-		up := 1.0
-		if probe(ctx, b.Health) != nil {
-			up = 0
-		}
-		gauge(descUp, up, b.ID)
+	for id, up := range state.up {
+		gauge(descUp, up, id)
 	}
-	var totals cas.Totals
-	err := probe(ctx, func(ctx context.Context) (err error) {
-		totals, err = c.store.Totals(ctx)
-		return err
-	})
-	if err != nil {
+	if state.err != nil {
 		return // what is not known is not shown
 	}
+	totals := state.totals
 	gauge(descBlobs, float64(totals.Blobs))
 	gauge(descBytes, float64(totals.BlobBytes))
 	gauge(descUploads, float64(totals.Uploads))
 	gauge(descPosition, float64(totals.Position))
-	for _, b := range c.store.Backends() {
+	for id := range state.up {
 		for _, state := range cas.States {
-			gauge(descLocations, float64(totals.Locations[cas.LocationTotal{BackendID: b.ID, State: state}]), b.ID, string(state))
+			gauge(descLocations, float64(totals.Locations[cas.LocationTotal{BackendID: id, State: state}]), id, string(state))
 		}
 	}
+}
+
+func (c *storeCollector) look(ctx context.Context) storeState {
+	s := storeState{up: map[string]float64{}}
+	for _, b := range c.store.Backends() {
+		s.up[b.ID] = 1
+		if probe(ctx, b.Health) != nil {
+			s.up[b.ID] = 0
+		}
+	}
+	s.err = probe(ctx, func(ctx context.Context) (err error) {
+		s.totals, err = c.store.Totals(ctx)
+		return err
+	})
+	return s
 }

@@ -20,6 +20,8 @@ type Ops struct {
 	Draining <-chan struct{}
 	Log      *slog.Logger
 	Started  time.Time
+
+	looks shared[health]
 }
 
 // probeTimeout bounds one look at the registry or a backend.
@@ -37,7 +39,11 @@ func (o *Ops) Ready(w http.ResponseWriter, r *http.Request) error {
 		return answer(w, r, http.StatusServiceUnavailable, map[string]string{"status": "draining"})
 	default:
 	}
-	if h := o.health(r.Context()); h.Status == failing {
+	h, err := o.looks.do(r.Context(), o.health)
+	if err != nil {
+		return err
+	}
+	if h.Status == failing {
 		return answer(w, r, http.StatusServiceUnavailable, h)
 	}
 	return answer(w, r, http.StatusOK, map[string]string{"status": "ready"})
@@ -45,7 +51,10 @@ func (o *Ops) Ready(w http.ResponseWriter, r *http.Request) error {
 
 // Health serves /health: the state in detail; 503 only when failing.
 func (o *Ops) Health(w http.ResponseWriter, r *http.Request) error {
-	h := o.health(r.Context())
+	h, err := o.looks.do(r.Context(), o.health)
+	if err != nil {
+		return err
+	}
 	status := http.StatusOK
 	if h.Status == failing {
 		status = http.StatusServiceUnavailable
