@@ -15,7 +15,9 @@ import (
 
 // TestMain is also the program of the processes that the tests start.
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childPath); path != "" {
+	if path := os.Getenv(childPath); path != "" && os.Getenv(childFails) != "" {
+		os.Exit(childThatFails(path))
+	} else if path != "" {
 		os.Exit(child(path))
 	}
 	goleak.VerifyTestMain(m)

@@ -28,7 +28,8 @@
 // # Reading
 //
 // Readers have connections of their own, see the last commit and wait for
-// nobody.
+// nobody. Blobs that were looked up since the last commit, by whichever process,
+// are answered from memory (remember.go).
 package sqlite
 
 import (
@@ -86,6 +87,7 @@ type Registry struct {
 	readers *pool
 	writer  *writer
 	news    *news
+	memory  memory
 }
 
 var (
@@ -115,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	if err := r.writer.start(); err != nil {
 		return nil, fmt.Errorf("open registry %s: %w", o.Path, translate(err))
 	}
+	r.memory.index = openIndex(func() (*conn, error) { return dial(o.Path, o.Busy, "query_only(1)", "cache_size(1)") }, o.Path)
 	return r, nil
 }
 
@@ -153,8 +156,10 @@ func (r *Registry) Close() error {
 	}
 	r.news.stop()
 	err := r.writer.stop()
-	if e := r.readers.close(); err == nil {
-		err = e
+	for _, e := range []error{r.readers.close(), r.memory.index.close()} {
+		if err == nil {
+			err = e
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("close registry: %w", err)

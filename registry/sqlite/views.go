@@ -59,15 +59,33 @@ func (r *Registry) Blob(ctx context.Context, d digest.Digest) (registry.Blob, er
 	if !ok {
 		return registry.Blob{}, fmt.Errorf("blob %q: %w", d, errAbsent)
 	}
+	if err := r.gate.enter(); err != nil {
+		return registry.Blob{}, fmt.Errorf("blob %s: %w", d, err)
+	}
+	defer r.gate.leave()
+	b, since, ok := r.memory.recall(d)
+	if ok {
+		return b, nil
+	}
+	b, err := r.blob(ctx, sql, d)
+	if err != nil {
+		return registry.Blob{}, fmt.Errorf("blob %s: %w", d, err)
+	}
+	r.memory.keep(d, b, since)
+	return b, nil
+}
+
+// blob looks a blob up in the database.
+func (r *Registry) blob(ctx context.Context, sql string, d digest.Digest) (registry.Blob, error) {
 	var found blobs
-	err := r.read(ctx, func(c *conn) error {
+	err := r.readers.use(ctx, func(c *conn) error {
 		return c.query(context.Background(), sql, found.add, d.Sum())
 	})
 	if err == nil && len(found) == 0 {
 		err = errAbsent
 	}
 	if err != nil {
-		return registry.Blob{}, fmt.Errorf("blob %s: %w", d, err)
+		return registry.Blob{}, err
 	}
 	return found[0], nil
 }
