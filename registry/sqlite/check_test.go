@@ -29,6 +29,10 @@ func history(t *testing.T, r *Registry, blobs uint64) {
 		t.Fatal(err)
 	}
 	mustAppend(t, r, on(0, registry.BlobLeased{Blob: blob(0).SHA256, Repository: "team/app", Producer: "team", RetentionClass: "standard", Until: registry.Forever}))
+	mustAppend(t, r, push("team/app", 1)...)
+	mustAppend(t, r, push("team/app", 2)...)
+	mustAppend(t, r, push("web", 1)...)
+	mustAppend(t, r, publish("1.0", 0, 1, 2)...)
 }
 
 // TestDamage damages each thing that Check looks at, and mends it.
@@ -47,7 +51,23 @@ func TestDamage(t *testing.T) {
 		{name: "a location is stored that failed", sql: "UPDATE locations SET state = 'stored', reason = NULL, failed = NULL", want: "locations has a row"},
 		{name: "a lease is missing", sql: "DELETE FROM leases WHERE blob = 4", want: "leases lacks a row"},
 		{name: "a lease ends later", sql: "UPDATE leases SET until = until + 1 WHERE blob = 4", want: "leases has a row"},
-		{name: "all views are empty", sql: "DELETE FROM leases; DELETE FROM locations; DELETE FROM blobs", want: "locations lacks a row"},
+		{name: "a blob is referred to once more", sql: "UPDATE blobs SET refs = refs + 1 WHERE position = 4", want: "blobs has a row"},
+		{name: "references are forgotten", sql: "UPDATE blobs SET refs = 0", want: "blobs lacks a row"},
+		{name: "a package is missing", sql: "DELETE FROM packages WHERE name = 'web'", want: "packages lacks a row"},
+		{name: "a package is missing below its files", sql: "PRAGMA foreign_keys = 0; DELETE FROM packages WHERE name = 'team/app'", want: "packages lacks a row"},
+		{name: "a package too many", sql: "INSERT INTO packages VALUES (1000, 'p', 'n', 'v', 'files', 'open', 'c', NULL, NULL, NULL, NULL, NULL, NULL, 1, 1, 1)", want: "packages has a row"},
+		{name: "all packages differ", sql: "UPDATE packages SET retention_class = 'none'", want: "packages has a row"},
+		{name: "a package is open that is sealed", sql: "UPDATE packages SET state = 'open', manifest = NULL WHERE format = 'files'", want: "packages has a row"},
+		{name: "a file is missing", sql: "DELETE FROM package_files WHERE path = 'bin/1'", want: "package_files lacks a row"},
+		{name: "a file is another blob's", sql: "UPDATE package_files SET blob = 4", want: "package_files has a row"},
+		{name: "a file is another repository's", sql: "UPDATE package_files SET repository = 'else'", want: "package_files has a row"},
+		{name: "a label is missing", sql: "DELETE FROM package_labels WHERE name = 'web'", want: "package_labels lacks a row"},
+		{name: "a tag is missing", sql: "DELETE FROM tags WHERE tag = 'v00001'", want: "tags lacks a row"},
+		{name: "a tag names another manifest", sql: "UPDATE tags SET package = (SELECT min(position) FROM packages)", want: "tags has a row"},
+		{name: "packages counted wrong", sql: "UPDATE totals SET open_packages = 3, sealed_packages = 0", want: "total sealed packages is kept as 0, counted it is 4"},
+		{name: "a repository is missing", sql: "DELETE FROM repositories WHERE name = 'web'", want: "total manifests of web is kept as 0, counted it is 1"},
+		{name: "a repository counts wrong", sql: "UPDATE repositories SET manifests = 9", want: "total manifests of team/app is kept as 9, counted it is 2"},
+		{name: "all views are empty", sql: "DELETE FROM packages; DELETE FROM leases; DELETE FROM locations; DELETE FROM blobs", want: "locations lacks a row"},
 		{name: "a total is wrong", sql: "UPDATE totals SET blobs = 0, blob_bytes = 1, uploads = 7", want: "total blobs is kept as 0, counted it is 9"},
 		{name: "uploads counted wrong", sql: "UPDATE totals SET uploads = 7", want: "total uploads is kept as 7, counted it is 1"},
 		{name: "totals are missing", sql: "DELETE FROM totals", want: "total blobs is kept as 0, counted it is 9"},

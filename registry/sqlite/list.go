@@ -6,6 +6,9 @@ import (
 	"iter"
 )
 
+// firstPage is how many rows a list reads at first: most callers want no more.
+const firstPage = 50
+
 // list yields what a query finds after a key, a page at a time: it holds no
 // connection and no snapshot while the caller works.
 type list[T any] struct {
@@ -17,8 +20,8 @@ type list[T any] struct {
 
 func (l list[T]) walk(ctx context.Context, r *Registry, after driver.Value, wrap func(error) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for {
-			found, err := l.page(ctx, r, after)
+		for size := firstPage; ; size = page {
+			found, err := l.page(ctx, r, after, size)
 			for _, t := range found {
 				if !yield(t, nil) {
 					return
@@ -29,7 +32,7 @@ func (l list[T]) walk(ctx context.Context, r *Registry, after driver.Value, wrap
 				yield(none, wrap(err))
 				return
 			}
-			if len(found) < page {
+			if len(found) < size {
 				return
 			}
 			after = l.key(found[len(found)-1])
@@ -38,7 +41,7 @@ func (l list[T]) walk(ctx context.Context, r *Registry, after driver.Value, wrap
 }
 
 // page reads the rows after a key; with an error, those before it.
-func (l list[T]) page(ctx context.Context, r *Registry, after driver.Value) (found []T, err error) {
+func (l list[T]) page(ctx context.Context, r *Registry, after driver.Value, size int) (found []T, err error) {
 	err = r.read(ctx, func(c *conn) error {
 		return c.query(context.Background(), l.sql, func(row []driver.Value) error {
 			t, err := l.of(row)
@@ -46,7 +49,7 @@ func (l list[T]) page(ctx context.Context, r *Registry, after driver.Value) (fou
 				found = append(found, t)
 			}
 			return err
-		}, append(l.args[:len(l.args):len(l.args)], after, int64(page))...)
+		}, append(l.args[:len(l.args):len(l.args)], after, int64(size))...)
 	})
 	return found, err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"database/sql/driver"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"testing"
 
@@ -58,6 +59,41 @@ func put(n uint64) []registry.Event {
 		{Actor: "ci", Data: registry.LocationRecorded{Blob: b.SHA256, BackendID: "local"}},
 		{Actor: "ci", Data: registry.BlobLeased{Blob: b.SHA256, Producer: "ci", RetentionClass: "standard", Until: registry.Forever}},
 	}
+}
+
+// push are the events of a push of manifest n to a repository, which is a
+// file of its own too, with a tag. The blob is stored.
+func push(repository string, n uint64) []registry.Event {
+	manifest := blob(n).SHA256
+	return []registry.Event{
+		{Actor: "ci", Data: registry.PackageCreated{
+			Package: manifestKey(repository, manifest), Format: registry.FormatOCI, RetentionClass: "standard",
+			Labels: map[string]string{"channel": "stable"}, Manifest: manifest,
+			Files: []registry.File{{Path: blob(n).SHA256.String(), Blob: blob(n).SHA256}},
+			OCI: &registry.OCI{
+				MediaType: "application/vnd.oci.image.manifest.v1+json", ArtifactType: "application/spdx+json",
+				Subject: blob(0).SHA256.String(), Annotations: map[string]string{"created": "today"},
+			},
+		}},
+		{Actor: "ci", Data: registry.TagSet{Repository: repository, Tag: fmt.Sprintf("v%05d", n), Manifest: manifest}},
+	}
+}
+
+// publish are the events of a package of format files: created, filled with blobs,
+// one taken out again, and sealed with the first as its manifest. All are stored.
+func publish(version string, blobs ...uint64) []registry.Event {
+	k := registry.PackageKey{Producer: "ci", Name: "tool", Version: version}
+	events := []registry.Event{{Actor: "ci", Data: registry.PackageCreated{
+		Package: k, Format: registry.FormatFiles, RetentionClass: "standard", Labels: map[string]string{"channel": "stable"},
+	}}}
+	for _, n := range append(blobs, blobs[0]) {
+		events = append(events, registry.Event{Actor: "ci", Data: registry.PackageFileAdded{
+			Package: k, Path: fmt.Sprintf("bin/%d", n), Blob: blob(n).SHA256,
+		}})
+	}
+	return append(events,
+		registry.Event{Actor: "ci", Data: registry.PackageFileRemoved{Package: k, Path: fmt.Sprintf("bin/%d", blobs[0])}},
+		registry.Event{Actor: "ci", Data: registry.PackageSealed{Package: k, Manifest: blob(blobs[0]).SHA256, Revision: int64(len(blobs) + 3)}})
 }
 
 // rows runs a query on a connection of its own, as any other program would.

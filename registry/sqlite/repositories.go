@@ -143,7 +143,7 @@ func (r *Registry) Referrers(ctx context.Context, repository string, subjects []
 }
 
 // selectReferrers selects the versions of each of n subjects in the order of the
-// index, and merges them: only a page is ever sorted.
+// index, and merges them: nothing is sorted.
 func selectReferrers(n int, typed bool) string {
 	arms := make([]string, n)
 	for i := range arms {
@@ -153,6 +153,6 @@ func selectReferrers(n int, typed bool) string {
 		}
 	}
 	return fmt.Sprintf(`SELECT %s, b.size FROM (%s ORDER BY version LIMIT ?%d) referrer
-JOIN packages p ON p.position = referrer.position JOIN blobs b ON b.position = p.manifest ORDER BY p.version`,
+JOIN packages p ON p.position = referrer.position JOIN blobs b ON b.position = p.manifest ORDER BY referrer.version`,
 		packageColumns, strings.Join(arms, " UNION ALL "), 4+n)
 }
