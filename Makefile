@@ -6,7 +6,7 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test bench fuzz lint clean dev-up dev-down
+.PHONY: help build run check test conformance bench fuzz lint clean dev-up dev-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ lint: ## gofmt, go vet
 check: lint ## The fast tests: no servers, no long runs (under two minutes)
 	$(GO) test -short ./...
 
-test: lint ## Everything, with the race detector, crash tests and real processes
-	$(GO) test -race -timeout 20m ./...
+test: lint ## Everything, with the race detector, crash tests, real servers and processes
+	deploy/dev/with-servers.sh $(GO) test -race -timeout 20m ./...
+
+conformance: ## The OCI conformance program, on every registry and backend
+	deploy/dev/with-servers.sh $(GO) test -count=1 -v -run TestConformance ./deploy/conformance
 
 bench: ## The benchmarks, each figure beside its reference in the same run
 	deploy/dev/bench.sh
