@@ -22,8 +22,7 @@ type settings map[string]string
 // statistics of a table that was empty yesterday must not talk it into scans.
 func (o Options) writerSettings() settings {
 	return settings{
-		"lock_timeout":                        milliseconds(o.Timeout),
-		"statement_timeout":                   milliseconds(o.Timeout * 3 / 2),
+		"statement_timeout":                   milliseconds(o.Timeout), // the head's lock is waited for in the first statement
 		"idle_in_transaction_session_timeout": milliseconds(o.Timeout * 2),
 		"enable_seqscan":                      "off",
 		"enable_hashjoin":                     "off",

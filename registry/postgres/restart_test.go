@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,30 @@ func TestLockedHead(t *testing.T) {
 	run(t, conn, "ROLLBACK")
 	if last, err := r.Append(t.Context(), put(identity(1, 1))...); err != nil || last != 3 {
 		t.Errorf("Append after the lock: %d, %v", last, err)
+	}
+}
+
+// TestReadsSurviveLostConnections: after a fail-over every pooled connection is dead,
+// and none has been idle for long enough to be looked at before it is used.
+func TestReadsSurviveLostConnections(t *testing.T) {
+	address := pgtest.New(t)
+	r := open(t, address)
+	defer r.Close()
+	conn := connect(t, address)
+	for range 5 {
+		var readers sync.WaitGroup
+		for range 30 { // so that the pool is full of connections
+			readers.Go(func() {
+				if _, err := r.Totals(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		readers.Wait()
+		run(t, conn, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'artifactstore' AND datname = current_database()`)
+		if _, err := r.Last(t.Context()); err != nil {
+			t.Errorf("Last after all connections were lost: %v", err)
+		}
 	}
 }
 
