@@ -1,0 +1,112 @@
+package gateway_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"artifactstore/backends"
+	"artifactstore/backends/local"
+	"artifactstore/cas"
+	"artifactstore/gateway"
+	"artifactstore/gateway/ops"
+	"artifactstore/registry/sqlite"
+)
+
+// benchHouse returns the handler of a gateway over a real directory and a real
+// SQLite file, which counts and logs nothing a client could see.
+func benchHouse(b *testing.B) http.Handler {
+	b.Helper()
+	dir := b.TempDir()
+	reg, err := sqlite.Open(b.Context(), sqlite.Options{Path: dir + "/registry.db"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { reg.Close() })
+	disk, err := local.Open(b.Context(), local.Options{Root: dir + "/blobs"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	metrics := ops.NewMetrics()
+	observed := backends.Observe(disk, func(operation, outcome string, took time.Duration) {
+		metrics.Backend("local", operation, outcome, took)
+	})
+	discard := slog.New(slog.DiscardHandler)
+	store, err := cas.New(cas.Options{
+		Registry: reg,
+		Backends: []cas.Backend{{ID: "local", Backend: observed}},
+		Policy:   cas.Policy{Default: "local", DefaultClass: "c", Classes: map[string]time.Duration{"c": -1}},
+		Log:      discard,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return gateway.New(gateway.Options{Store: store, Metrics: metrics, Pace: paced(time.Minute, 1024), Log: discard})
+}
+
+// BenchmarkRequest measures what a request costs above the network: the handler,
+// the engine and the registry.
+func BenchmarkRequest(b *testing.B) {
+	handler := benchHouse(b)
+	content := random(1 << 20)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("POST", "/v1/blobs", bytes.NewReader(content)))
+	if w.Code != 201 {
+		b.Fatal(w.Code, w.Body)
+	}
+	path := w.Header().Get("Location")
+	for _, test := range []struct{ name, method, field, value string }{
+		{"head", "HEAD", "", ""},
+		{"not modified", "GET", "If-None-Match", w.Header().Get("ETag")},
+		{"range", "GET", "Range", "bytes=65536-131071"},
+		{"events", "GET", "Accept", "application/json"},
+	} {
+		target := path
+		if test.name == "events" {
+			target = "/v1/events"
+		}
+		b.Run(test.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest(test.method, target, nil)
+				if test.field != "" {
+					r.Header.Set(test.field, test.value)
+				}
+				handler.ServeHTTP(&nowhere{header: http.Header{}}, r)
+			}
+		})
+	}
+}
+
+// BenchmarkPut measures durable puts of 4 KiB by 32 clients at once, above the
+// network.
+func BenchmarkPut(b *testing.B) {
+	handler := benchHouse(b)
+	b.SetParallelism(16)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest("POST", "/v1/blobs", bytes.NewReader(random(4096))))
+			if w.Code != 201 {
+				b.Error(w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// nowhere is where an answer goes that nobody wants.
+type nowhere struct {
+	header http.Header
+	status int
+}
+
+func (w *nowhere) Header() http.Header         { return w.header }
+func (w *nowhere) WriteHeader(status int)      { w.status = status }
+func (w *nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+func (w *nowhere) ReadFrom(r io.Reader) (int64, error) { return io.Copy(io.Discard, r) }
