@@ -43,8 +43,8 @@ type Memory struct {
 }
 
 // NewMemory returns a bound of so many bytes. Open refuses one below
-// MemoryLeast. The largest part is half of it: 256 MiB let an object of unknown
-// size grow beyond 1 TiB.
+// MemoryLeast. The largest part is two thirds of it: 192 MiB let an object of
+// unknown size grow beyond 1 TiB.
 func NewMemory(bytes int64) *Memory {
 	bytes = bytes / slabBytes * slabBytes
 	return &Memory{capacity: bytes, room: semaphore.NewWeighted(bytes)}
@@ -56,8 +56,8 @@ const MemoryLeast = 16 << 20
 // InUse returns the bytes reserved now.
 func (m *Memory) InUse() int64 { return m.used.Load() }
 
-// largestPart is the largest part, in bytes, of which two fit.
-func (m *Memory) largestPart() int64 { return m.capacity / 2 }
+// largestPart is the largest part, in bytes: it leaves room for others.
+func (m *Memory) largestPart() int64 { return m.capacity / 3 * 2 }
 
 // reserve waits for room for n bytes. The caller must hold no buffer but such as
 // are being sent.

@@ -25,7 +25,7 @@ type sizes struct {
 // check returns an error where an object of the known size cannot be sent.
 func (s sizes) check() error {
 	if need := ceil(s.total, partsMost); need > s.largest {
-		return fmt.Errorf("an object of %d bytes needs parts of %d, more than half of the bound on buffered bytes: raise it", s.total, need)
+		return fmt.Errorf("an object of %d bytes needs parts of %d, more than two thirds of the bound on buffered bytes: raise it", s.total, need)
 	}
 	return nil
 }

@@ -75,3 +75,11 @@ func TestObjectTooLargeForMemory(t *testing.T) {
 		t.Error("5 TiB in parts of at most 128 MiB were accepted")
 	}
 }
+
+// TestDefaultMemoryHoldsATebibyte takes the three quarters of the default of
+// limits.buffered_bytes that backends of this kind get.
+func TestDefaultMemoryHoldsATebibyte(t *testing.T) {
+	if got := NewMemory(192 * mib).largestPart(); got < growTo {
+		t.Errorf("the largest part is %d MiB, want %d", got/mib, growTo/mib)
+	}
+}
