@@ -200,6 +200,9 @@ func agrees(t *testing.T, r registry.Registry) {
 	if full, ok := r.(Full); ok {
 		agreesPackages(t, full, got.Records, m)
 	}
+	if keeping, ok := r.(Keeping); ok {
+		agreesRetention(t, keeping, got.Records, m)
+	}
 }
 
 // diff reports where two values differ. Times must be the same instant, and UTC.

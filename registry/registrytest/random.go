@@ -53,6 +53,7 @@ type run struct {
 	backends []string        // its own
 	start    registry.Totals // before it
 	model    registry.Model
+	last     time.Time // of the last record
 
 	event   func(*rapid.T) registry.Event
 	compare func(registry.Registry)
@@ -65,6 +66,7 @@ func newRun(t *rapid.T, ctx context.Context, handles []registry.Registry, n int)
 	}
 	r.event, r.compare = r.storageEvent, r.compareStorage
 	r.start = r.totals(handles[0])
+	r.model = registry.ModelAt(r.start.Position)
 	return r
 }
 
@@ -163,7 +165,7 @@ func (r *run) aim(t *rapid.T, state registry.State, n int, backend string) (int,
 func (r *run) append(reg registry.Registry, call []registry.Event) {
 	last, err := reg.Append(r.ctx, call...)
 	trial := r.model
-	want := trial.Apply(day(1), call...)
+	want := trial.Apply(r.now(), call...)
 	if errors.Is(err, registry.ErrConflict) != errors.Is(want, registry.ErrConflict) || (err == nil) != (want == nil) {
 		r.Fatalf("Append: %v; the model says: %v", err, want)
 	}
@@ -179,11 +181,21 @@ func (r *run) append(reg registry.Registry, call []registry.Event) {
 		if err := r.model.Apply(rec.Time, rec.Event); err != nil {
 			r.Fatalf("the model takes the events together, but not alone: %v", err)
 		}
+		r.last = rec.Time
 		i++
 	}
 	if i != len(call) {
 		r.Fatalf("%d events in the log, %d appended", i, len(call))
 	}
+}
+
+// now is a time at which an event may be, whichever clock the registry has.
+func (r *run) now() time.Time {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if now.Before(r.last) {
+		return r.last
+	}
+	return now
 }
 
 // compareStorage checks what a registry says of the run's blobs against the model.
@@ -217,7 +229,6 @@ func (r *run) totals(reg registry.Registry) registry.Totals {
 	if err != nil {
 		r.Fatalf("Totals: %v", err)
 	}
-	got.Position -= r.start.Position
 	got.Blobs -= r.start.Blobs
 	got.BlobBytes -= r.start.BlobBytes
 	for state, n := range r.start.Packages {

@@ -13,21 +13,7 @@ import (
 
 // testRandomPackageHistories is testRandomHistories with packages among the events.
 func testRandomPackageHistories(t *testing.T, db *database) {
-	testHistories(t, db, func(r *run) {
-		names := packageNames{r, []string{fmt.Sprintf("run%06d/a", r.number), fmt.Sprintf("run%06d/a-b", r.number)}}
-		storage := r.event
-		r.event = func(t *rapid.T) registry.Event {
-			if rapid.IntRange(0, 2).Draw(t, "kind") == 0 {
-				return storage(t)
-			}
-			return registry.Event{Actor: "ann", Data: names.event(t)}
-		}
-		compare := r.compare
-		r.compare = func(reg registry.Registry) {
-			compare(reg)
-			names.compare(reg.(Full))
-		}
-	})
+	testHistories(t, db, func(r *run) { newPackageNames(r).extend() })
 }
 
 // packageNames are the names that a run uses, few, so that events often meet.
@@ -36,10 +22,33 @@ type packageNames struct {
 	repositories []string
 }
 
+func newPackageNames(r *run) packageNames {
+	return packageNames{r, []string{fmt.Sprintf("run%06d/a", r.number), fmt.Sprintf("run%06d/a-b", r.number)}}
+}
+
+// extend adds packages to the run's events and comparisons.
+func (p packageNames) extend() {
+	storage, compare := p.run.event, p.run.compare
+	p.run.event = func(t *rapid.T) registry.Event {
+		if rapid.IntRange(0, 2).Draw(t, "kind") == 0 {
+			return storage(t)
+		}
+		return registry.Event{Actor: "ann", Data: p.event(t)}
+	}
+	p.run.compare = func(reg registry.Registry) {
+		compare(reg)
+		p.compare(reg.(Full))
+	}
+}
+
+func (p packageNames) producer() string { return fmt.Sprintf("run%06d", p.number) }
+
+// classes returns the run's own retention classes.
+func (p packageNames) classes() []string { return []string{p.producer(), p.producer() + "-release"} }
+
 // files returns the keys of the run's packages of files.
 func (p packageNames) files() []registry.PackageKey {
-	producer := fmt.Sprintf("run%06d", p.number)
-	return []registry.PackageKey{{Producer: producer, Name: "a", Version: "1"}, {Producer: producer, Name: "a", Version: "2"}}
+	return []registry.PackageKey{{Producer: p.producer(), Name: "a", Version: "1"}, {Producer: p.producer(), Name: "a", Version: "2"}}
 }
 
 // manifests returns the keys of the manifests that there can be.
@@ -56,9 +65,10 @@ func (p packageNames) manifests() []registry.PackageKey {
 func (p packageNames) keys() []registry.PackageKey { return append(p.files(), p.manifests()...) }
 
 var (
-	paths = rapid.SampledFrom([]string{"a", "a/b", "B"})
-	tags  = rapid.SampledFrom([]string{"latest", "V1"})
-	types = rapid.SampledFrom([]string{"", "a/sig", "a/sbom"})
+	paths  = rapid.SampledFrom([]string{"a", "a/b", "B"})
+	tags   = rapid.SampledFrom([]string{"latest", "V1"})
+	types  = rapid.SampledFrom([]string{"", "a/sig", "a/sbom"})
+	labels = rapid.SampledFrom([]map[string]string{nil, nil, {"os": "linux"}, {"os": "mac", "n": ""}, {"n": ""}})
 )
 
 func (p packageNames) event(t *rapid.T) registry.Data {
@@ -76,7 +86,7 @@ func (p packageNames) event(t *rapid.T) registry.Data {
 		}),
 		rapid.Custom(func(t *rapid.T) registry.Data { return p.sealed(t) }),
 		rapid.Custom(func(t *rapid.T) registry.Data {
-			return renewed(p.one(t, p.keys()), rapid.SampledFrom([]string{"standard", "release"}).Draw(t, "class"))
+			return renewed(p.one(t, p.keys()), rapid.SampledFrom(p.classes()).Draw(t, "class"))
 		}),
 		rapid.Custom(func(t *rapid.T) registry.Data { return deleted(p.one(t, p.keys())) }),
 		rapid.Custom(func(t *rapid.T) registry.Data {
@@ -107,6 +117,7 @@ func (p packageNames) one(t *rapid.T, keys []registry.PackageKey) registry.Packa
 func (p packageNames) manifest(t *rapid.T) registry.PackageCreated {
 	others := rapid.SliceOfNDistinct(rapid.IntRange(p.first, p.first+runBlobs-1), 0, 2, rapid.ID).Draw(t, "names")
 	d := manifest(rapid.SampledFrom(p.repositories).Draw(t, "repository"), p.blob(t), others...)
+	d.RetentionClass, d.Labels = rapid.SampledFrom(p.classes()).Draw(t, "class"), labels.Draw(t, "labels")
 	return saying(d, func(o *registry.OCI) {
 		o.ArtifactType = types.Draw(t, "type")
 		if rapid.Bool().Draw(t, "has a subject") {
@@ -122,7 +133,8 @@ func (p packageNames) spellings(n int) []string {
 }
 
 func (p packageNames) filled(t *rapid.T) registry.PackageCreated {
-	d := registry.PackageCreated{Package: rapid.SampledFrom(p.files()).Draw(t, "package"), Format: registry.FormatFiles, RetentionClass: "standard"}
+	d := registry.PackageCreated{Package: rapid.SampledFrom(p.files()).Draw(t, "package"), Format: registry.FormatFiles}
+	d.RetentionClass, d.Labels = rapid.SampledFrom(p.classes()).Draw(t, "class"), labels.Draw(t, "labels")
 	some := rapid.SliceOfNDistinct(paths, 0, 2, rapid.ID).Draw(t, "paths")
 	slices.Sort(some)
 	for _, path := range some {
@@ -160,7 +172,7 @@ func (p packageNames) compare(reg Full) {
 // catalog compares the run's part of the catalog.
 func (p packageNames) catalog(reg Full) {
 	var got []string
-	for name, err := range reg.Repositories(p.ctx, fmt.Sprintf("run%06d", p.number)) {
+	for name, err := range reg.Repositories(p.ctx, p.producer()) {
 		if err != nil {
 			p.Fatalf("Repositories: %v", err)
 		}

@@ -32,11 +32,12 @@ type memory struct {
 	log     []registry.Record
 	model   registry.Model
 	uploads map[string]registry.Upload
+	claims  map[string]claimed
 	grown   chan struct{} // closed when the log grows
 }
 
 func newMemory() *memory {
-	return &memory{uploads: map[string]registry.Upload{}, grown: make(chan struct{})}
+	return &memory{uploads: map[string]registry.Upload{}, claims: map[string]claimed{}, grown: make(chan struct{})}
 }
 
 // handle is one opening of a memory.

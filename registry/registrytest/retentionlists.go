@@ -1,0 +1,278 @@
+package registrytest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// testCollectable asks at every moment that matters, and a microsecond around it.
+func testCollectable(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	mustAppend(t, r, located(1, 2, 3, 4, 5, 6)...)
+	mustAppend(t, r, by("ci", leased(2, day(3)), of("app", leased(2, day(5))), leased(3, day(4)), released(3), leased(4, registry.Forever),
+		files("1", file("a", 5), file("b", 6)))...)
+	mustAppend(t, r, by("ci", takenOut("1", "b"), leased(6, over), stored(7), unneeded(1, "local", 0))...)
+	c := keeper{t, t.Context(), other, replay(t, records(t, r, 0))}
+
+	moments := []time.Time{over, day(3), day(5), registry.Forever}
+	for _, idle := range c.model.Collectable(registry.Forever, 0, digest.Digest{}) {
+		moments = append(moments, idle.Since)
+	}
+	for _, grace := range []time.Duration{0, time.Microsecond, 36 * time.Hour} {
+		for _, m := range moments {
+			for _, off := range []time.Duration{-1, 0, 1} {
+				at := m.Add(grace + off*time.Microsecond)
+				want := c.model.Collectable(at, grace, digest.Digest{})
+				diff(t, fmt.Sprintf("Collectable at %s after %s", at, grace), collectable(t, c, at, grace, digest.Digest{}, 100), want)
+			}
+		}
+	}
+	want := c.model.Collectable(day(9), 0, digest.Digest{})
+	if len(want) != 5 { // not 4 nor 5
+		t.Fatalf("%d blobs are collectable, want 5", len(want))
+	}
+	for i, idle := range want {
+		diff(t, "Collectable after one of them", collectable(t, c, day(9), 0, idle.SHA256, 2), want[i+1:])
+	}
+	diff(t, "Collectable, one at a time", collectable(t, c, day(9), 0, digest.Digest{}, 1), want)
+}
+
+func testRemovals(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	const n = 12
+	for i := range n {
+		if i%2 == 0 {
+			mustAppend(t, r, append(located(i), by("ci", recorded(i, "far"), unneeded(i, "local", 0))...)...)
+		} else {
+			mustAppend(t, r, by("ci", removing(i, "local", registry.Orphan))...)
+		}
+	}
+	mustAppend(t, r, by("ci", removed(2, "local"), removed(3, "local"), removing(2, "far", registry.Unneeded))...)
+	m := replay(t, records(t, r, 0))
+	want := m.Removals("local", digest.Digest{}, 100)
+	if len(want) != n-2 {
+		t.Fatalf("%d removals, want %d", len(want), n-2)
+	}
+	c := keeper{t, t.Context(), other, m}
+	for i := range n {
+		c.backend("local", blob(i))
+		c.backend("far", blob(i))
+		c.backend("moon", blob(i))
+	}
+	for i, removal := range want {
+		got, err := other.Removals(t.Context(), "local", removal.Blob, 3)
+		if err != nil {
+			t.Fatalf("Removals: %v", err)
+		}
+		diff(t, "Removals after one of them", got, want[i+1:min(i+4, len(want))])
+	}
+}
+
+func testExpirable(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	mustAppend(t, r, located(1, 2, 3, 4)...)
+	for i := range 6 {
+		mustAppend(t, r, by("ci", files(fmt.Sprint(9-i), file("a", 1)))...)
+	}
+	mustAppend(t, r, by("ci", files("same-b"), files("same-a"), manifest("app", 1), manifest("app", 2, 1), manifest("web", 1), manifest("self", 4, 4))...)
+	mustAppend(t, r, by("ci", renewed(filesKey("8"), "standard"), renewed(filesKey("7"), "release"), held(filesKey("6"), "case", filesKey("5")),
+		added("4", "b", 2))...)
+	m := replay(t, records(t, r, 0))
+	end := time.Now().UTC().Add(time.Hour)
+	want := m.Expirable("standard", end, 100)
+	if len(want) != 8 { // 9, same-a, same-b, the index, web, self, 8, 4
+		t.Fatalf("%d packages are expirable, want 8: %v", len(want), want)
+	}
+	check := func(class string, before time.Time, limit int) {
+		t.Helper()
+		got, err := other.Expirable(t.Context(), class, before, limit)
+		if err != nil {
+			t.Fatalf("Expirable: %v", err)
+		}
+		diff(t, fmt.Sprintf("%d of %s expirable before %s", limit, class, before), got, m.Expirable(class, before, limit))
+	}
+	for _, limit := range []int{0, 1, 3, 8, 100} {
+		check("standard", end, limit)
+		check("release", end, limit)
+		check("ephemeral", end, limit)
+	}
+	for _, p := range want {
+		check("standard", p.ChangedAt, 100)
+		check("standard", p.ChangedAt.Add(time.Microsecond), 100)
+	}
+	// What is named follows what names it, and the log agrees.
+	mustAppend(t, r, by("gateway", expired(manifestKey("app", 2), 1), letGo(filesKey("6"), "case"))...)
+	m = replay(t, records(t, r, 0))
+	check("standard", end, 100)
+	for range 20 {
+		next, err := other.Expirable(t.Context(), "standard", end, 1)
+		if err != nil {
+			t.Fatalf("Expirable: %v", err)
+		}
+		if len(next) == 0 {
+			break
+		}
+		mustAppend(t, r, by("gateway", expired(next[0].PackageKey, next[0].Revision))...)
+	}
+	if got := totals(t, other).Packages; got[registry.Open]+got[registry.Sealed] != 1 { // the one of release
+		t.Errorf("packages left: %v", got)
+	}
+	agrees(t, other)
+}
+
+// testListPackages lists keys of which each part is tricky.
+func testListPackages(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	mustAppend(t, r, located(1, 2)...)
+	parts := []string{"A", "a", "a-b", "a.b", "a0", "a_b"}
+	for i, producer := range parts {
+		for j, name := range parts {
+			d := registry.PackageCreated{Package: registry.PackageKey{Producer: producer, Name: name, Version: parts[(i+j)%len(parts)]},
+				Format: registry.FormatFiles, RetentionClass: []string{"standard", "release"}[j%2]}
+			mustAppend(t, r, by("ci", d)...)
+			d.Package.Version = "1"
+			mustAppend(t, r, by("ci", d, registry.PackageSealed{Package: d.Package, Manifest: blob(1), Revision: 1})...)
+		}
+		mustAppend(t, r, by("ci", manifest(producer, 1), manifest(producer, 2), manifest(producer+"/x", 1))...)
+	}
+	c := keeper{t, t.Context(), other, replay(t, records(t, r, 0))}
+	for _, f := range []registry.PackageFilter{
+		{}, {Producer: "a"}, {Producer: "a", Name: "a-b"}, {Name: "a.b"}, {Format: registry.FormatOCI}, {Format: registry.FormatFiles, State: registry.Sealed},
+		{State: registry.Open}, {RetentionClass: "release"}, {Producer: "a", Format: registry.FormatOCI}, {Producer: "b"}, {Labels: map[string]string{"a": ""}},
+	} {
+		want := c.model.ListPackages(f, registry.PackageKey{})
+		for _, limit := range []int{1, 7, 1000} {
+			diff(t, fmt.Sprintf("%d of %+v", limit, f), listPackages(t, c, f, registry.PackageKey{}, limit), want)
+		}
+	}
+	for _, p := range c.model.ListPackages(registry.PackageFilter{}, registry.PackageKey{}) {
+		diff(t, "ListPackages after "+p.String(), listPackages(t, c, registry.PackageFilter{}, p.PackageKey, 50),
+			c.model.ListPackages(registry.PackageFilter{}, p.PackageKey))
+	}
+}
+
+func testListByLabels(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	for i := range 24 {
+		d := files(fmt.Sprint(i))
+		d.Labels = map[string]string{"os": []string{"linux", "mac", "Linux", ""}[i%4], "n": fmt.Sprint(i % 3)}
+		if i%6 == 0 {
+			delete(d.Labels, "os")
+		}
+		mustAppend(t, r, by("ci", d)...)
+	}
+	mustAppend(t, r, by("ci", deleted(filesKey("5")))...)
+	c := keeper{t, t.Context(), other, replay(t, records(t, r, 0))}
+	for _, f := range []registry.PackageFilter{
+		{Labels: map[string]string{"os": "linux"}}, {Labels: map[string]string{"os": "LINUX"}}, {Labels: map[string]string{"os": ""}},
+		{Labels: map[string]string{"os": "mac", "n": "1"}}, {Labels: map[string]string{"os": "mac", "n": "9"}}, {Labels: map[string]string{"n": "2"}},
+		{Producer: "ci", Labels: map[string]string{"os": "mac"}}, {Producer: "ann", Labels: map[string]string{"os": "mac"}}, {Labels: map[string]string{"s": "x"}},
+	} {
+		want := c.model.ListPackages(f, registry.PackageKey{})
+		for _, limit := range []int{1, 2, 100} {
+			diff(t, fmt.Sprintf("%d of %+v", limit, f), listPackages(t, c, f, registry.PackageKey{}, limit), want)
+		}
+		if len(want) > 1 {
+			diff(t, "after the first", listPackages(t, c, f, want[0].PackageKey, 2), want[1:])
+		}
+	}
+}
+
+func testPackagesUsing(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	mustAppend(t, r, located(1, 2, 3)...)
+	for i, version := range shuffled() {
+		if version != "a/b" && version != "a/b/c" {
+			mustAppend(t, r, by("ci", files(version, file("a", 1), file("b", 1), file("c", 2+i%2)))...)
+		}
+	}
+	mustAppend(t, r, by("ci", manifest("app", 1), manifest("app", 2, 1, 2), files("sealed"), sealed("sealed", 1, 1), files("gone", file("a", 1)), deleted(filesKey("gone")))...)
+	m := replay(t, records(t, r, 0))
+	for n := 1; n <= 4; n++ {
+		want := m.PackagesUsing(blob(n), registry.PackageKey{})
+		diff(t, "PackagesUsing", all(t, "PackagesUsing", other.PackagesUsing(t.Context(), blob(n), registry.PackageKey{})), want)
+		for i, k := range want {
+			diff(t, "PackagesUsing after "+k.String(), all(t, "PackagesUsing", other.PackagesUsing(t.Context(), blob(n), k)), want[i+1:])
+		}
+	}
+}
+
+func testLeasesOf(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	mustAppend(t, r, located(1, 2)...)
+	lease := func(actor, repository, producer, class string, until time.Time) {
+		t.Helper()
+		mustAppend(t, r, by(actor, registry.BlobLeased{Blob: blob(1), Repository: repository, Producer: producer, RetentionClass: class, Until: until})...)
+	}
+	check := func(want ...registry.Lease) {
+		t.Helper()
+		got, err := other.LeasesOf(t.Context(), blob(1))
+		if err != nil {
+			t.Fatalf("LeasesOf: %v", err)
+		}
+		diff(t, "LeasesOf", got, want)
+	}
+	check()
+	lease("bob", "", "b", "standard", day(3))
+	lease("Bob", "", "b", "release", registry.Forever)
+	lease("bob", "app", "app", "standard", over)
+	lease("ann", "app-2", "app-2", "standard", day(1))
+	check(registry.Lease{Actor: "Bob", Producer: "b", RetentionClass: "release", Until: registry.Forever},
+		registry.Lease{Actor: "bob", Producer: "b", RetentionClass: "standard", Until: day(3)},
+		registry.Lease{Repository: "app", Producer: "app", RetentionClass: "standard", Until: over},
+		registry.Lease{Repository: "app-2", Producer: "app-2", RetentionClass: "standard", Until: day(1)})
+	lease("bob", "", "c", "ephemeral", day(2)) // an earlier end changes nothing
+	lease("bob", "", "c", "ephemeral", day(3)) // nor does the same
+	mustAppend(t, r, by("Bob", released(1), outOf("app-2", released(1)))...)
+	lease("eve", "app", "x", "release", day(4)) // a later one brings its producer and class
+	check(registry.Lease{Actor: "bob", Producer: "b", RetentionClass: "standard", Until: day(3)},
+		registry.Lease{Repository: "app", Producer: "x", RetentionClass: "release", Until: day(4)})
+	for _, n := range []int{2, 9} {
+		if got, err := other.LeasesOf(t.Context(), blob(n)); err != nil || len(got) != 0 {
+			t.Errorf("leases of a blob without one: %v, %v", got, err)
+		}
+	}
+}
+
+func testCheckRetention(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	packageHistory(t, r)
+	for n := 20; n < 40; n++ {
+		mustAppend(t, r, located(n)...)
+		mustAppend(t, r, by("ci", recorded(n, "far"), leased(n, over), unneeded(n, "local", 0), removing(n, "moon", registry.Orphan))...)
+		if n%2 == 0 {
+			mustAppend(t, r, by("ci", removed(n, "local"), removed(n, "moon"), unneeded(n, "far", 0))...)
+		}
+		if n%4 == 0 {
+			mustAppend(t, r, by("ci", removed(n, "far"), collected(n, 0))...)
+		}
+	}
+	at := mustBlob(t, r, blob(1)).Locations[0].RecordedAt
+	mustAppend(t, r, by("ci", registry.LocationVerified{Blob: blob(1), BackendID: "local", RecordedAt: at},
+		held(filesKey("3"), "case", filesKey("4"), manifestKey("team/app", 1)), held(filesKey("4"), "case"), letGo(filesKey("4"), "case"),
+		expired(filesKey("5"), 5))...)
+	before := whole(t, r)
+	want := registry.Report{Position: before.Totals.Position, Blobs: before.Totals.Blobs}
+	got, err := other.Check(t.Context(), counted(t))
+	if err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	diff(t, "report of Check", got, want)
+	if got, err = other.Rebuild(t.Context(), counted(t)); err != nil {
+		t.Fatalf("Rebuild: %v", err)
+	}
+	diff(t, "report of Rebuild", got, want)
+	diff(t, "after Rebuild", whole(t, r), before)
+	agrees(t, r)
+	refused(t, r, "a deletion under a hold", deleted(filesKey("4")))
+	mustAppend(t, r, by("ci", letGo(filesKey("3"), "case"), deleted(filesKey("4")), removed(21, "moon"))...)
+	agrees(t, other)
+	if slices.Contains(all(t, "PackagesUsing", other.PackagesUsing(t.Context(), blob(1), registry.PackageKey{})), filesKey("4")) {
+		t.Error("a deleted package still uses its blob")
+	}
+}
