@@ -19,7 +19,7 @@ WHERE sha512 IS NULL AND excluded.sha512 IS NOT NULL AND blake3 = excluded.blake
 
 	applyLocationRecorded = `
 INSERT INTO locations (blob, backend_id, state, recorded_at, position)
-VALUES ((SELECT position FROM blobs WHERE sha256 = ?1), ?2, 'stored', ?3, ?4)`
+SELECT position, ?2, 'stored', ?3, ?5 FROM blobs WHERE sha256 = ?1 AND NOT ` + taken
 
 	applyLocationFailed = `
 UPDATE locations SET state = 'failed', reason = ?3, failed = ?1
@@ -27,8 +27,8 @@ WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2 
 AND (?4 IS NULL OR recorded_at = ?4)`
 
 	applyLocationRepaired = `
-UPDATE locations SET state = 'stored', reason = NULL, failed = NULL, recorded_at = ?3
-WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2 AND state = 'failed'`
+UPDATE locations SET state = 'stored', reason = NULL, failed = NULL, recorded_at = ?3, verified_at = NULL
+WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2 AND state = 'failed' AND NOT ` + taken
 
 	// An earlier end writes the row as it was: it must not look like a refusal.
 	applyBlobLeased = `
@@ -43,6 +43,8 @@ ON CONFLICT (blob, repository, actor) DO UPDATE SET
 	applyBlobReleased = `
 DELETE FROM leases WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND repository = ?2 AND actor = ?3`
 
+	applyLeaseDropped = `UPDATE blobs SET dropped = ?2 WHERE sha256 = ?1`
+
 	blobExists = `SELECT 1 FROM blobs WHERE sha256 = ?1`
 )
 
@@ -52,19 +54,19 @@ func apply(c *conn, position, at int64, e registry.Event) error {
 	case registry.BlobStored:
 		return one(c, d, applyBlobStored, position, d.SHA256.Sum(), d.BLAKE3.Sum(), sum(d.SHA512), d.Size, at)
 	case registry.LocationRecorded:
-		return one(c, d, applyLocationRecorded, d.Blob.Sum(), d.BackendID, at, position)
+		return one(c, d, applyLocationRecorded, d.Blob.Sum(), d.BackendID, at, seen(d.Seen), position)
 	case registry.LocationFailed:
 		return one(c, d, applyLocationFailed, d.Blob.Sum(), d.BackendID, string(d.Reason), written(d.RecordedAt))
 	case registry.LocationRepaired:
-		return one(c, d, applyLocationRepaired, d.Blob.Sum(), d.BackendID, at)
+		return one(c, d, applyLocationRepaired, d.Blob.Sum(), d.BackendID, at, seen(d.Seen))
 	case registry.BlobLeased:
 		repository, actor := holder(d.Repository, e.Actor)
 		return one(c, d, applyBlobLeased, d.Blob.Sum(), repository, actor, micros(d.Until), d.Producer, d.RetentionClass)
 	case registry.BlobReleased:
 		repository, actor := holder(d.Repository, e.Actor)
-		return release(c, d, repository, actor)
+		return release(c, at, d, repository, actor)
 	}
-	return applyPackage(c, position, at, e.Data)
+	return applyPackage(c, position, at, e)
 }
 
 // one runs a statement that must change one row.
@@ -89,14 +91,18 @@ func holder(repository, actor string) (string, string) {
 }
 
 // release ends a lease, which need not be there; the blob must.
-func release(c *conn, d registry.BlobReleased, repository, actor string) error {
+func release(c *conn, at int64, d registry.BlobReleased, repository, actor string) error {
 	exists := false
 	err := c.query(context.Background(), blobExists, func([]driver.Value) error { exists = true; return nil }, d.Blob.Sum())
 	if err == nil && !exists {
 		err = fmt.Errorf("%w: no such blob", registry.ErrConflict)
 	}
+	released := int64(0)
 	if err == nil {
-		_, err = c.exec(context.Background(), applyBlobReleased, d.Blob.Sum(), repository, actor)
+		released, err = c.exec(context.Background(), applyBlobReleased, d.Blob.Sum(), repository, actor)
+	}
+	if err == nil && released > 0 {
+		_, err = c.exec(context.Background(), applyLeaseDropped, d.Blob.Sum(), at)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", d.Type(), d.Subject(), err)

@@ -53,12 +53,14 @@ ON CONFLICT (repository, tag) DO UPDATE SET package = excluded.package, named = 
 	applyTagRemoved = `DELETE FROM tags WHERE repository = ?1 AND tag = ?2`
 )
 
-// What keeps blobs.refs. Each follows, or comes before, the rows that it counts.
+// What keeps blobs.refs, and when a blob lost the last of them. Each follows, or comes
+// before, the rows that it counts.
 const (
-	countBlob    = `UPDATE blobs SET refs = refs + 1 WHERE sha256 = ?1`
-	uncountFile  = `UPDATE blobs SET refs = refs - 1 WHERE position = (SELECT blob FROM package_files WHERE package = ?1 AND path = ?2)`
+	countBlob   = `UPDATE blobs SET refs = refs + 1 WHERE sha256 = ?1`
+	uncountFile = `UPDATE blobs SET refs = refs - 1, dropped = iif(refs = 1, ?3, dropped)
+WHERE position = (SELECT blob FROM package_files WHERE package = ?1 AND path = ?2)`
 	countNamed   = `UPDATE blobs SET refs = refs + named.n` + namedBlobs
-	uncountNamed = `UPDATE blobs SET refs = refs - named.n` + namedBlobs
+	uncountNamed = `UPDATE blobs SET refs = refs - named.n, dropped = iif(refs = named.n, ?2, dropped)` + namedBlobs
 
 	// namedBlobs are the blobs that a package names, and how often.
 	namedBlobs = ` FROM (SELECT blob, count(*) AS n FROM (
@@ -68,8 +70,8 @@ const (
 )
 
 // applyPackage applies an event of a package or a tag.
-func applyPackage(c *conn, position, at int64, data registry.Data) error {
-	switch d := data.(type) {
+func applyPackage(c *conn, position, at int64, e registry.Event) error {
+	switch d := e.Data.(type) {
 	case registry.PackageCreated:
 		return packageCreated(c, position, at, d)
 	case registry.PackageFileAdded:
@@ -81,13 +83,13 @@ func applyPackage(c *conn, position, at int64, data registry.Data) error {
 	case registry.PackageRenewed:
 		return onPackage(c, d, d.Package, func(p int64) error { return one(c, d, applyPackageRenewed, p, d.RetentionClass, at) })
 	case registry.PackageDeleted:
-		return packageDeleted(c, d)
+		return packageDeleted(c, at, d)
 	case registry.TagSet:
 		return tagSet(c, at, d)
 	case registry.TagRemoved:
 		return one(c, d, applyTagRemoved, d.Repository, d.Tag)
 	}
-	return fmt.Errorf("%w: %T has no meaning for the views", registry.ErrRecord, data)
+	return applyRetention(c, position, at, e)
 }
 
 func packageCreated(c *conn, position, at int64, d registry.PackageCreated) error {
@@ -124,7 +126,7 @@ func packageFileAdded(c *conn, at int64, d registry.PackageFileAdded) error {
 		return steps(
 			func() error { return one(c, d, applyOpenChanged, p, at) },
 			func() error { return one(c, d, countBlob, d.Blob.Sum()) },
-			func() error { return some(c, d, uncountFile, p, d.Path) },
+			func() error { return some(c, d, uncountFile, p, d.Path, at) },
 			func() error { return one(c, d, applyFile, p, d.Blob.Sum(), d.Path, nil) },
 		)
 	})
@@ -134,7 +136,7 @@ func packageFileRemoved(c *conn, at int64, d registry.PackageFileRemoved) error 
 	return onPackage(c, d, d.Package, func(p int64) error {
 		return steps(
 			func() error { return one(c, d, applyOpenChanged, p, at) },
-			func() error { return one(c, d, uncountFile, p, d.Path) },
+			func() error { return one(c, d, uncountFile, p, d.Path, at) },
 			func() error { return one(c, d, applyFileRemoved, p, d.Path) },
 		)
 	})
@@ -150,10 +152,10 @@ func packageSealed(c *conn, at int64, d registry.PackageSealed) error {
 }
 
 // packageDeleted leaves the files, labels and tags to the foreign keys.
-func packageDeleted(c *conn, d registry.PackageDeleted) error {
+func packageDeleted(c *conn, at int64, d registry.PackageDeleted) error {
 	return onPackage(c, d, d.Package, func(p int64) error {
 		return steps(
-			func() error { return some(c, d, uncountNamed, p) },
+			func() error { return some(c, d, uncountNamed, p, at) },
 			func() error { return one(c, d, applyPackageDeleted, p) },
 		)
 	})

@@ -109,7 +109,8 @@ func (p *replay) mend(ctx context.Context) error {
 		"DELETE FROM registry.repositories",
 		"INSERT INTO registry.repositories SELECT name, count(*) FROM registry.packages WHERE format = 'oci' GROUP BY name",
 		"DELETE FROM registry.location_totals",
-		"INSERT INTO registry.location_totals SELECT backend_id, state, count(*) FROM registry.locations GROUP BY backend_id, state",
+		"INSERT INTO registry.location_totals SELECT backend_id, state, count(*) FROM registry.locations GROUP BY backend_id, state " +
+			"UNION ALL SELECT backend_id, 'removing', count(*) FROM registry.removals WHERE ended = 0 GROUP BY backend_id",
 		fmt.Sprintf("INSERT OR REPLACE INTO registry.head VALUES (1, %d, %d)", p.position, p.time),
 	}
 	for _, v := range views {

@@ -45,7 +45,7 @@ func TestDamage(t *testing.T) {
 	}{
 		{name: "a blob is missing", sql: "PRAGMA foreign_keys = 0; DELETE FROM blobs WHERE position = 4", want: "blobs lacks a row"},
 		{name: "a blob differs", sql: "UPDATE blobs SET size = size + 1 WHERE position = 4", want: "blobs has a row"},
-		{name: "a blob too many", sql: "INSERT INTO blobs VALUES (1000, randomblob(32), randomblob(32), NULL, 1, 1, 0)", want: "blobs has a row"},
+		{name: "a blob too many", sql: "INSERT INTO blobs VALUES (1000, randomblob(32), randomblob(32), NULL, 1, 1, 0, NULL)", want: "blobs has a row"},
 		{name: "digests differ", sql: "UPDATE blobs SET blake3 = zeroblob(32) WHERE position = 1; UPDATE blobs SET blake3 = randomblob(32) WHERE position = 4", want: "blobs lacks a row"},
 		{name: "a location is missing", sql: "DELETE FROM locations WHERE blob = 4", want: "locations lacks a row"},
 		{name: "a location is stored that failed", sql: "UPDATE locations SET state = 'stored', reason = NULL, failed = NULL", want: "locations has a row"},

@@ -11,6 +11,9 @@ import (
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
+// microsUp rounds up: what is before a time is before it in whole microseconds.
+func microsUp(t time.Time) int64 { return micros(t.Add(time.Microsecond - 1)) }
+
 // written is a time of writing that an event may leave open: NULL then.
 func written(t time.Time) driver.Value {
 	if t.IsZero() {
@@ -20,6 +23,14 @@ func written(t time.Time) driver.Value {
 }
 
 func moment(v driver.Value) time.Time { return time.UnixMicro(v.(int64)).UTC() }
+
+// momentOf is a time that may be NULL: zero then.
+func momentOf(v driver.Value) time.Time {
+	if v == nil {
+		return time.Time{}
+	}
+	return moment(v)
+}
 
 // sum is a digest's column: NULL for the zero digest.
 func sum(d digest.Digest) driver.Value {

@@ -15,8 +15,8 @@ type view struct {
 }
 
 var views = []view{
-	{"blobs", []string{"position", "sha256", "blake3", "sha512", "size", "stored_at", "refs"}, 1},
-	{"locations", []string{"blob", "backend_id", "state", "reason", "failed", "recorded_at", "position"}, 2},
+	{"blobs", []string{"position", "sha256", "blake3", "sha512", "size", "stored_at", "refs", "dropped"}, 1},
+	{"locations", []string{"blob", "backend_id", "state", "reason", "failed", "recorded_at", "position", "verified_at"}, 2},
 	{"leases", []string{"blob", "repository", "actor", "until", "producer", "retention_class"}, 3},
 	{"packages", []string{
 		"position", "producer", "name", "version", "format", "state", "retention_class", "manifest", "media_type",
@@ -25,6 +25,8 @@ var views = []view{
 	{"package_files", []string{"package", "path", "blob", "repository"}, 2},
 	{"package_labels", []string{"key", "value", "producer", "name", "version", "package"}, 5},
 	{"tags", []string{"repository", "tag", "package", "named", "set_at"}, 2},
+	{"holds", []string{"package", "root", "hold", "actor", "held_at"}, 3},
+	{"removals", []string{"sha256", "backend_id", "cause", "since", "position", "ended"}, 2},
 }
 
 // absent is the condition that a row of table a is not in a schema's view, found
@@ -110,7 +112,8 @@ UNION ALL SELECT 'uploads', count(*) FROM registry.uploads WHERE finished IS NUL
 UNION ALL SELECT 'open packages', count(*) FROM registry.packages WHERE state = 'open'
 UNION ALL SELECT 'sealed packages', count(*) FROM registry.packages WHERE state = 'sealed'
 UNION ALL SELECT 'manifests of ' || name, count(*) FROM registry.packages WHERE format = 'oci' GROUP BY name
-UNION ALL SELECT 'locations ' || state || ' on ' || backend_id, count(*) FROM registry.locations GROUP BY state, backend_id`
+UNION ALL SELECT 'locations ' || state || ' on ' || backend_id, count(*) FROM registry.locations GROUP BY state, backend_id
+UNION ALL SELECT 'locations removing on ' || backend_id, count(*) FROM registry.removals WHERE ended = 0 GROUP BY backend_id`
 
 	compareCounts = `SELECT what, kept.n, counted.n
 FROM (` + keptCounts + `) kept FULL JOIN (` + realCounts + `) counted USING (what)

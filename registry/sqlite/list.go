@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"iter"
+	"slices"
 )
 
 // firstPage is how many rows a list reads at first: most callers want no more.
@@ -13,12 +14,12 @@ const firstPage = 50
 // connection and no snapshot while the caller works.
 type list[T any] struct {
 	sql  string
-	args []driver.Value // before the last two: the key and the size of a page
+	args []driver.Value // before those of the key and the size of a page
 	of   func(row []driver.Value) (T, error)
-	key  func(T) driver.Value // by which the query orders
+	key  func(T) []driver.Value // by which the query orders
 }
 
-func (l list[T]) walk(ctx context.Context, r *Registry, after driver.Value, wrap func(error) error) iter.Seq2[T, error] {
+func (l list[T]) walk(ctx context.Context, r *Registry, after []driver.Value, wrap func(error) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for size := firstPage; ; size = page {
 			found, err := l.page(ctx, r, after, size)
@@ -41,7 +42,7 @@ func (l list[T]) walk(ctx context.Context, r *Registry, after driver.Value, wrap
 }
 
 // page reads the rows after a key; with an error, those before it.
-func (l list[T]) page(ctx context.Context, r *Registry, after driver.Value, size int) (found []T, err error) {
+func (l list[T]) page(ctx context.Context, r *Registry, after []driver.Value, size int) (found []T, err error) {
 	err = r.read(ctx, func(c *conn) error {
 		return c.query(context.Background(), l.sql, func(row []driver.Value) error {
 			t, err := l.of(row)
@@ -49,7 +50,7 @@ func (l list[T]) page(ctx context.Context, r *Registry, after driver.Value, size
 				found = append(found, t)
 			}
 			return err
-		}, append(l.args[:len(l.args):len(l.args)], after, int64(size))...)
+		}, append(slices.Concat(l.args, after), int64(size))...)
 	})
 	return found, err
 }

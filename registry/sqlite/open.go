@@ -91,8 +91,10 @@ type Registry struct {
 }
 
 var (
-	_ registry.Registry = (*Registry)(nil)
-	_ registry.Packages = (*Registry)(nil)
+	_ registry.Registry  = (*Registry)(nil)
+	_ registry.Packages  = (*Registry)(nil)
+	_ registry.Retention = (*Registry)(nil)
+	_ registry.Claims    = (*Registry)(nil)
 )
 
 // Open opens a database, creates it where absent, and brings it to this

@@ -99,9 +99,9 @@ func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after strin
 		of: func(row []driver.Value) (registry.File, error) {
 			return registry.File{Path: row[0].(string), Blob: digestOf(digest.SHA256, row[1])}, nil
 		},
-		key: func(f registry.File) driver.Value { return f.Path },
+		key: func(f registry.File) []driver.Value { return []driver.Value{f.Path} },
 	}
-	return files.walk(ctx, r, after, func(err error) error { return fmt.Errorf("files of %s: %w", k, err) })
+	return files.walk(ctx, r, []driver.Value{after}, func(err error) error { return fmt.Errorf("files of %s: %w", k, err) })
 }
 
 // UsedIn implements registry.Packages.

@@ -38,7 +38,7 @@ var selectManifestBy = byDigest(selectManifest)
 
 // Where the columns of a package and of a tag begin, after those of a blob.
 const (
-	packageAt = 11
+	packageAt = 12
 	tagAt     = packageAt + 16
 )
 
@@ -94,9 +94,9 @@ func (r *Registry) Tags(ctx context.Context, repository, after string) iter.Seq2
 		sql:  selectTags,
 		args: []driver.Value{repository},
 		of:   func(row []driver.Value) (registry.Tag, error) { return tagOf(row), nil },
-		key:  func(t registry.Tag) driver.Value { return t.Name },
+		key:  func(t registry.Tag) []driver.Value { return []driver.Value{t.Name} },
 	}
-	return tags.walk(ctx, r, after, func(err error) error { return fmt.Errorf("tags of %s: %w", repository, err) })
+	return tags.walk(ctx, r, []driver.Value{after}, func(err error) error { return fmt.Errorf("tags of %s: %w", repository, err) })
 }
 
 // Repositories implements registry.Packages.
@@ -104,9 +104,9 @@ func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[str
 	repositories := list[string]{
 		sql: selectRepositories,
 		of:  func(row []driver.Value) (string, error) { return row[0].(string), nil },
-		key: func(name string) driver.Value { return name },
+		key: func(name string) []driver.Value { return []driver.Value{name} },
 	}
-	return repositories.walk(ctx, r, after, func(err error) error { return fmt.Errorf("repositories: %w", err) })
+	return repositories.walk(ctx, r, []driver.Value{after}, func(err error) error { return fmt.Errorf("repositories: %w", err) })
 }
 
 // HasRepository implements registry.Packages.
@@ -134,12 +134,12 @@ func (r *Registry) Referrers(ctx context.Context, repository string, subjects []
 			p, err := packageOf(row)
 			return registry.Referrer{Package: p, Size: row[16].(int64)}, err
 		},
-		key: func(r registry.Referrer) driver.Value { return r.Version },
+		key: func(r registry.Referrer) []driver.Value { return []driver.Value{r.Version} },
 	}
 	for _, s := range subjects {
 		referrers.args = append(referrers.args, s)
 	}
-	return referrers.walk(ctx, r, after, func(err error) error { return fmt.Errorf("referrers in %s: %w", repository, err) })
+	return referrers.walk(ctx, r, []driver.Value{after}, func(err error) error { return fmt.Errorf("referrers in %s: %w", repository, err) })
 }
 
 // selectReferrers selects the versions of each of n subjects in the order of the

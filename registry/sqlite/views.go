@@ -17,7 +17,7 @@ var errAbsent = fs.ErrNotExist
 // blobColumns are a blob, joined with one of its locations or none.
 const blobColumns = `b.sha256, b.blake3, b.sha512, b.size, b.stored_at,
 (SELECT max(until) FROM leases WHERE blob = b.position), b.refs,
-l.backend_id, l.state, l.reason, l.recorded_at`
+l.backend_id, l.state, l.reason, l.recorded_at, l.verified_at`
 
 const (
 	selectBySHA256 = `SELECT ` + blobColumns + ` FROM blobs b LEFT JOIN locations l ON l.blob = b.position WHERE b.sha256 = ?1 ORDER BY l.position`
@@ -133,26 +133,24 @@ func (s *blobs) add(row []driver.Value) error {
 			State:      registry.State(row[8].(string)),
 			Reason:     registry.Reason(text(row[9])),
 			RecordedAt: moment(row[10]),
+			VerifiedAt: momentOf(row[11]),
 		})
 	}
 	return nil
 }
 
 func blobOf(row []driver.Value) registry.Blob {
-	b := registry.Blob{
+	return registry.Blob{
 		Identity: digest.Identity{
 			SHA256: digestOf(digest.SHA256, row[0]),
 			BLAKE3: digestOf(digest.BLAKE3, row[1]),
 			Size:   row[3].(int64),
 		},
-		SHA512:     digestOf(digest.SHA512, row[2]),
-		StoredAt:   moment(row[4]),
-		References: row[6].(int64),
+		SHA512:      digestOf(digest.SHA512, row[2]),
+		StoredAt:    moment(row[4]),
+		LeasedUntil: momentOf(row[5]),
+		References:  row[6].(int64),
 	}
-	if row[5] != nil {
-		b.LeasedUntil = moment(row[5])
-	}
-	return b
 }
 
 // Failed implements registry.Views.

@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// A walk reads a bounded number of rows in the order of a key, and answers with
+// those that pass a filter: its page may be short. Its query puts before each row
+// the end of what was read and how many rows that were, so that it finds nothing
+// without losing its way.
+
+// walkRows is how many rows a walk reads at most.
+const walkRows = 10_000
+
+// walkPackages is the query of a walk through packages: %[1]s is the table, with the
+// package's row in column %[2]s, and %[3]s the range.
+const walkPackages = `
+WITH walked AS MATERIALIZED (
+  SELECT %[2]s AS position, producer, name, version FROM %[1]s WHERE %[3]s
+  ORDER BY producer, name, version LIMIT ?9
+), passed AS (
+  SELECT p.position FROM walked JOIN packages p ON p.position = walked.position
+  WHERE (?4 = '' OR p.name = ?4) AND (?5 = '' OR p.format = ?5) AND (?6 = '' OR p.state = ?6) AND (?7 = '' OR p.retention_class = ?7)
+  AND NOT EXISTS (SELECT 1 FROM json_each(?8) wanted WHERE NOT EXISTS (
+    SELECT 1 FROM package_labels l WHERE l.package = p.position AND l.key = wanted.key AND l.value = wanted.value))
+  ORDER BY p.producer, p.name, p.version LIMIT ?10
+)
+SELECT walk.n, last.producer, last.name, last.version, ` + packageColumns + `
+FROM (SELECT count(*) AS n FROM walked) walk
+LEFT JOIN (SELECT producer, name, version FROM walked ORDER BY producer DESC, name DESC, version DESC LIMIT 1) last ON true
+LEFT JOIN passed ON true LEFT JOIN packages p ON p.position = passed.position LEFT JOIN blobs b ON b.position = p.manifest
+ORDER BY p.producer, p.name, p.version`
+
+// The ranges of a walk through packages, after the key ?1, ?2, ?3.
+const (
+	rangeAll      = `(producer, name, version) > (?1, ?2, ?3)`
+	rangeProducer = `producer = ?1 AND (name, version) > (?2, ?3)`
+	rangeName     = `producer = ?1 AND name = ?2 AND version > ?3`
+	rangeLabel    = `key = ?11 AND value = ?12 AND `
+)
+
+// ListPackages implements registry.Retention.
+func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, after registry.PackageKey, limit int) ([]registry.Package, registry.PackageKey, error) {
+	table, position, label := "packages", "position", ""
+	keys := slices.Sorted(maps.Keys(f.Labels))
+	if len(keys) > 0 {
+		table, position, label = "package_labels", "package", rangeLabel
+	}
+	within, after, some := rangeOf(f, after)
+	if !some || limit <= 0 {
+		return nil, registry.PackageKey{}, nil
+	}
+	args := []driver.Value{
+		after.Producer, after.Name, after.Version, f.Name, string(f.Format), string(f.State), f.RetentionClass,
+		wanted(f.Labels), int64(walkRows), int64(limit),
+	}
+	if label != "" {
+		args = append(args, keys[0], f.Labels[keys[0]])
+	}
+	w := packageWalk{limit: limit}
+	err := r.find(ctx, fmt.Sprintf(walkPackages, table, position, label+within), w.add, args...)
+	if err != nil {
+		return nil, registry.PackageKey{}, fmt.Errorf("list packages: %w", err)
+	}
+	return w.page, w.next, nil
+}
+
+// rangeOf returns where a filter lets a walk go from a key on, and the key to begin
+// after; some is false if nothing is left.
+func rangeOf(f registry.PackageFilter, after registry.PackageKey) (within string, from registry.PackageKey, some bool) {
+	if f.Producer == "" {
+		return rangeAll, after, true
+	}
+	switch c := cmp.Compare(after.Producer, f.Producer); {
+	case c > 0:
+		return "", after, false
+	case c < 0:
+		after = registry.PackageKey{Producer: f.Producer}
+	}
+	if f.Name == "" {
+		return rangeProducer, after, true
+	}
+	switch c := cmp.Compare(after.Name, f.Name); {
+	case c > 0:
+		return "", after, false
+	case c < 0:
+		after = registry.PackageKey{Producer: f.Producer, Name: f.Name}
+	}
+	return rangeName, after, true
+}
+
+// wanted is a JSON object of the labels that a package must have.
+func wanted(labels map[string]string) string {
+	b, err := json.Marshal(labels)
+	if err != nil || labels == nil {
+		return "{}"
+	}
+	return string(b)
+}
+
+// packageWalk gathers the rows of walkPackages.
+type packageWalk struct {
+	limit int
+	page  []registry.Package
+	next  registry.PackageKey
+}
+
+func (w *packageWalk) add(row []driver.Value) error {
+	if row[0].(int64) == walkRows {
+		w.next = keyOf(row[1:])
+	}
+	if row[4] == nil {
+		return nil
+	}
+	p, err := packageOf(row[4:])
+	if err != nil {
+		return err
+	}
+	if w.page = append(w.page, p); len(w.page) == w.limit {
+		w.next = p.PackageKey
+	}
+	return nil
+}
+
+// selectCollectable walks the blobs by their SHA-256.
+const selectCollectable = `
+WITH walked AS MATERIALIZED (
+  SELECT position, sha256, refs, stored_at, dropped FROM blobs WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?3
+), passed AS (
+  SELECT b.position, ` + idle + ` AS since FROM walked b WHERE b.refs = 0 AND ` + idle + ` <= ?2 ORDER BY b.sha256 LIMIT ?4
+)
+SELECT ` + blobColumns + `, passed.since, walk.n, walk.last
+FROM (SELECT count(*) AS n, max(sha256) AS last FROM walked) walk
+LEFT JOIN passed ON true LEFT JOIN blobs b ON b.position = passed.position LEFT JOIN locations l ON l.blob = b.position
+ORDER BY b.sha256, l.position`
+
+// Collectable implements registry.Retention.
+func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Duration, after digest.Digest, limit int) ([]registry.Idle, digest.Digest, error) {
+	var found blobs
+	var since []time.Time
+	var next digest.Digest
+	each := func(row []driver.Value) error {
+		if row[13].(int64) == walkRows {
+			next = digestOf(digest.SHA256, row[14])
+		}
+		if row[0] == nil {
+			return nil
+		}
+		err := found.add(row)
+		if len(since) < len(found) {
+			since = append(since, moment(row[12]))
+		}
+		return err
+	}
+	if limit <= 0 {
+		return nil, digest.Digest{}, nil
+	}
+	err := r.find(ctx, selectCollectable, each, sumAfter(after), micros(t.Add(-grace)), int64(walkRows), int64(limit))
+	if err != nil {
+		return nil, digest.Digest{}, fmt.Errorf("collectable blobs: %w", err)
+	}
+	page := make([]registry.Idle, len(found))
+	for i, b := range found {
+		page[i] = registry.Idle{Blob: b, Since: since[i]}
+	}
+	if len(page) == limit {
+		next = page[limit-1].SHA256
+	}
+	return page, next, nil
+}
+
+// sumAfter is the digest that a list goes on after: no digest at the start.
+func sumAfter(d digest.Digest) []byte {
+	if d.IsZero() {
+		return []byte{}
+	}
+	return d.Sum()
+}
