@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"artifactstore/registry"
 )
@@ -33,6 +34,25 @@ func history(t *testing.T, r *Registry, blobs uint64) {
 	mustAppend(t, r, push("team/app", 2)...)
 	mustAppend(t, r, push("web", 1)...)
 	mustAppend(t, r, publish("1.0", 0, 1, 2)...)
+	held := manifestKey("team/app", blob(1).SHA256)
+	mustAppend(t, r,
+		on(0, registry.PackageHeld{Package: held, Hold: "audit", Covers: []registry.PackageKey{manifestKey("team/app", blob(2).SHA256)}}),
+		on(0, registry.BlobReleased{Blob: blob(5).SHA256}),
+		on(5, registry.LocationRemoving{Blob: blob(5).SHA256, BackendID: "far", Cause: registry.Orphan}),
+		on(7, registry.LocationRemoving{Blob: blob(7).SHA256, BackendID: "far", Cause: registry.Orphan}),
+		on(7, registry.LocationRemoved{Blob: blob(7).SHA256, BackendID: "far"}))
+	stored, err := r.Blob(t.Context(), blob(4).SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, r, on(4, registry.LocationVerified{Blob: blob(4).SHA256, BackendID: "local", RecordedAt: stored.Locations[0].RecordedAt}))
+	token, _, err := r.Claim(t.Context(), "collect", "a", time.Hour)
+	if err == nil {
+		err = r.SetState(t.Context(), "collect", token, []byte("here"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDamage damages each thing that Check looks at, and mends it.
@@ -67,7 +87,16 @@ func TestDamage(t *testing.T) {
 		{name: "packages counted wrong", sql: "UPDATE totals SET open_packages = 3, sealed_packages = 0", want: "total sealed packages is kept as 0, counted it is 4"},
 		{name: "a repository is missing", sql: "DELETE FROM repositories WHERE name = 'web'", want: "total manifests of web is kept as 0, counted it is 1"},
 		{name: "a repository counts wrong", sql: "UPDATE repositories SET manifests = 9", want: "total manifests of team/app is kept as 9, counted it is 2"},
-		{name: "all views are empty", sql: "DELETE FROM packages; DELETE FROM leases; DELETE FROM locations; DELETE FROM blobs", want: "locations lacks a row"},
+		{name: "a hold is missing", sql: "DELETE FROM holds WHERE package <> root", want: "holds lacks a row"},
+		{name: "a hold too many", sql: "INSERT INTO holds SELECT package, package, 'more', actor, held_at FROM holds LIMIT 1", want: "holds has a row"},
+		{name: "what is held differs", sql: "UPDATE packages SET revision = 9", want: "packages has a row"},
+		{name: "a removal is missing", sql: "DELETE FROM removals", want: "removals lacks a row"},
+		{name: "a removal began earlier", sql: "UPDATE removals SET position = 1", want: "removals has a row"},
+		{name: "a removal has ended", sql: "UPDATE removals SET ended = 1", want: "removals has a row"},
+		{name: "removals counted wrong", sql: "UPDATE location_totals SET locations = 5 WHERE state = 'removing'", want: "total locations removing on far is kept as 5, counted it is 1"},
+		{name: "a location is verified later", sql: "UPDATE locations SET verified_at = verified_at + 1", want: "locations has a row"},
+		{name: "a blob was never dropped", sql: "UPDATE blobs SET dropped = NULL", want: "blobs has a row"},
+		{name: "all views are empty", sql: "DELETE FROM holds; DELETE FROM packages; DELETE FROM leases; DELETE FROM locations; DELETE FROM blobs", want: "locations lacks a row"},
 		{name: "a total is wrong", sql: "UPDATE totals SET blobs = 0, blob_bytes = 1, uploads = 7", want: "total blobs is kept as 0, counted it is 9"},
 		{name: "uploads counted wrong", sql: "UPDATE totals SET uploads = 7", want: "total uploads is kept as 7, counted it is 1"},
 		{name: "totals are missing", sql: "DELETE FROM totals", want: "total blobs is kept as 0, counted it is 9"},
@@ -110,6 +139,9 @@ func TestDamage(t *testing.T) {
 				}
 			}
 			mustAppend(t, r, put(100)...)
+			if state, err := r.State(t.Context(), "collect"); err != nil || string(state) != "here" {
+				t.Errorf("the state of a work, which is no view: %q, %v", state, err)
+			}
 		})
 	}
 }

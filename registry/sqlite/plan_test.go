@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"artifactstore/cas/digest"
+	"artifactstore/registry"
 )
 
 // TestPlans shows that no request reads or sorts a whole table.
@@ -29,6 +31,10 @@ func TestPlans(t *testing.T) {
 		"blob":     regexp.MustCompile(`^USE TEMP B-TREE FOR ORDER BY$`),
 		"manifest": regexp.MustCompile(`^USE TEMP B-TREE FOR ORDER BY$`),
 		"blobs":    regexp.MustCompile(`^SCAN b$`),
+		"walk":     regexp.MustCompile(`^SCAN (b|walked|walk|last|passed|wanted|VIRTUAL TABLE|wanted VIRTUAL TABLE INDEX.*)( LEFT-JOIN)?$|^USE TEMP B-TREE FOR ORDER BY$`),
+		"holds":    regexp.MustCompile(`^USE TEMP B-TREE FOR ORDER BY$`),
+		"users":    regexp.MustCompile(`^SCAN used$|^USE TEMP B-TREE FOR ORDER BY$`),
+		"old":      regexp.MustCompile(`^USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY$`),
 		"page":     regexp.MustCompile(`^SCAN referrer$`),
 		"count":    regexp.MustCompile(`^SCAN (named|\(subquery-\d+\))$|^USE TEMP B-TREE FOR GROUP BY$`),
 	}
@@ -49,6 +55,20 @@ func TestPlans(t *testing.T) {
 		"position": selectPosition, "created": applyPackageCreated, "label": applyLabel, "file": applyFile, "file removed": applyFileRemoved,
 		"changed": applyOpenChanged, "sealed": applyPackageSealed, "renewed": applyPackageRenewed, "deleted": applyPackageDeleted,
 		"tag set": applyTagSet, "tag removed": applyTagRemoved,
+		"hold": applyHold, "hold released": applyPackageReleased, "expired package": applyPackageExpired, "verified": applyLocationVerified,
+		"unneeded": applyRemoving[registry.Unneeded], "moved": applyRemoving[registry.Moved], "orphan": applyRemoving[registry.Orphan],
+		"moved away": applyMovedAway, "removed": applyLocationRemoved,
+		"collectable blob": selectCollectableBlob, "leases ended": applyLeasesEnded, "collected": applyBlobCollected, "dropped": applyLeaseDropped,
+		"holds": selectHolds, "users": selectPackagesUsing, "leases": selectLeases, "old packages": selectExpirable,
+		"removal": selectRemoval, "removals": selectRemovals, "walk of blobs": selectCollectable,
+		"walk of all packages":         walkOf("packages", "position", rangeAll),
+		"walk of a producer":           walkOf("packages", "position", rangeProducer),
+		"walk of a name":               walkOf("packages", "position", rangeName),
+		"walk of a label":              walkOf("package_labels", "package", rangeLabel+rangeAll),
+		"walk of a producer's label":   walkOf("package_labels", "package", rangeLabel+rangeProducer),
+		"walk of a label under a name": walkOf("package_labels", "package", rangeLabel+rangeName),
+		"claim":                        claim, "token": selectToken, "claim renewed": renewClaim, "claim released": releaseClaim,
+		"state": selectState, "state set": setState,
 		"count blob": countBlob, "count file no longer": uncountFile, "count named": countNamed, "count named no longer": uncountNamed,
 	} {
 		var plan []string
@@ -64,6 +84,10 @@ func TestPlans(t *testing.T) {
 		}
 		t.Logf("%s: %s", name, strings.Join(plan, "; "))
 	}
+}
+
+func walkOf(table, position, within string) string {
+	return fmt.Sprintf(walkPackages, table, position, within)
 }
 
 func explain(t *testing.T, path, sql string) [][]driver.Value {

@@ -16,6 +16,14 @@ func TestPackages(t *testing.T) {
 	registrytest.RunPackages(t, fresh[registrytest.Full])
 }
 
+func TestRetention(t *testing.T) {
+	registrytest.RunRetention(t, fresh[registrytest.Keeping])
+}
+
+func TestClaims(t *testing.T) {
+	registrytest.RunClaims(t, fresh[registrytest.Claiming])
+}
+
 // fresh makes a database and returns how to open it.
 func fresh[T any](t *testing.T) func(*testing.T) T {
 	path := filepath.Join(t.TempDir(), "data", "registry.db")

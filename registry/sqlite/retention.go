@@ -19,10 +19,11 @@ ORDER BY root.producer, root.name, root.version, h.hold`
 
 	// The packages of a blob are sorted: few blobs have many. What has it as a file and as
 	// its manifest comes once.
-	selectPackagesUsing = `SELECT producer, name, version FROM packages WHERE position IN (
+	selectPackagesUsing = `SELECT p.producer, p.name, p.version FROM (
   SELECT package FROM package_files WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1)
-  UNION SELECT position FROM packages WHERE manifest = (SELECT position FROM blobs WHERE sha256 = ?1))
-AND (producer, name, version) > (?2, ?3, ?4) ORDER BY +producer, +name, +version LIMIT ?5`
+  UNION SELECT position FROM packages WHERE manifest = (SELECT position FROM blobs WHERE sha256 = ?1)) used
+CROSS JOIN packages p ON p.position = used.package
+WHERE (p.producer, p.name, p.version) > (?2, ?3, ?4) ORDER BY p.producer, p.name, p.version LIMIT ?5`
 
 	selectLeases = `SELECT repository, actor, producer, retention_class, until FROM leases
 WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) ORDER BY repository, actor`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -20,6 +21,11 @@ func TestSchemaRefuses(t *testing.T) {
 	mustAppend(t, r, push("team/app", 1)...)   // at 4, its tag at 5
 	mustAppend(t, r, publish("1.0", 1)...)     // at 6, sealed at 10
 	mustAppend(t, r, publish("2.0", 1)[:2]...) // at 11, open
+	mustAppend(t, r, registry.Event{Actor: "ci", Data: registry.PackageHeld{Package: manifestKey("team/app", blob(1).SHA256), Hold: "audit"}},
+		registry.Event{Actor: "ci", Data: registry.LocationRemoving{Blob: blob(1).SHA256, BackendID: "far", Cause: registry.Orphan}})
+	if _, _, err := r.Claim(t.Context(), "collect", "a", time.Hour); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.CreateUpload(t.Context(), registry.Upload{ID: "u"}); err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +46,14 @@ func TestSchemaRefuses(t *testing.T) {
 		{"a second head", checked, "INSERT INTO head VALUES (2, 0, 0)"},
 		{"the same head twice", primary, "INSERT INTO head VALUES (1, 0, 0)"},
 		{"a negative head", checked, "UPDATE head SET position = -1"},
-		{"a gap", trigger, "INSERT INTO events VALUES (14, 1 << 60, 't', 'a', 's', x'a0')"},
+		{"a gap", trigger, "INSERT INTO events VALUES (16, 1 << 60, 't', 'a', 's', x'a0')"},
 		{"a position again", trigger, "INSERT INTO events VALUES (3, 1 << 60, 't', 'a', 's', x'a0')"},
-		{"an earlier time", trigger, "INSERT INTO events VALUES (13, 1, 't', 'a', 's', x'a0')"},
-		{"an event without type", checked, "INSERT INTO events VALUES (13, 1 << 60, '', 'a', 's', x'a0')"},
-		{"an event without actor", checked, "INSERT INTO events VALUES (13, 1 << 60, 't', '', 's', x'a0')"},
-		{"an event without subject", checked, "INSERT INTO events VALUES (13, 1 << 60, 't', 'a', '', x'a0')"},
-		{"an event without data", checked, "INSERT INTO events VALUES (13, 1 << 60, 't', 'a', 's', x'')"},
-		{"data that is text", typ, "INSERT INTO events VALUES (13, 1 << 60, 't', 'a', 's', 'text')"},
+		{"an earlier time", trigger, "INSERT INTO events VALUES (15, 1, 't', 'a', 's', x'a0')"},
+		{"an event without type", checked, "INSERT INTO events VALUES (15, 1 << 60, '', 'a', 's', x'a0')"},
+		{"an event without actor", checked, "INSERT INTO events VALUES (15, 1 << 60, 't', '', 's', x'a0')"},
+		{"an event without subject", checked, "INSERT INTO events VALUES (15, 1 << 60, 't', 'a', '', x'a0')"},
+		{"an event without data", checked, "INSERT INTO events VALUES (15, 1 << 60, 't', 'a', 's', x'')"},
+		{"data that is text", typ, "INSERT INTO events VALUES (15, 1 << 60, 't', 'a', 's', 'text')"},
 		{"a changed event", trigger, "UPDATE events SET actor = 'b' WHERE position = 1"},
 		{"a removed event", trigger, "DELETE FROM events WHERE position = 3"},
 		{"a blob again", unique, "INSERT INTO blobs SELECT 9, sha256, randomblob(32), NULL, 1, 1, 0, NULL FROM blobs"},
@@ -117,6 +123,22 @@ func TestSchemaRefuses(t *testing.T) {
 		{"a repository again", primary, "INSERT INTO repositories VALUES ('team/app', 1)"},
 		{"open packages below nought", checked, "UPDATE totals SET open_packages = -1"},
 		{"sealed packages below nought", checked, "UPDATE totals SET sealed_packages = -1"},
+		{"dropped before it was stored", checked, "UPDATE blobs SET dropped = stored_at - 1"},
+		{"verified before it was recorded", checked, "UPDATE locations SET verified_at = recorded_at - 1"},
+		{"a held package is deleted", foreign, "DELETE FROM packages WHERE position = 4"},
+		{"a hold of no package", foreign, "INSERT INTO holds VALUES (99, 4, 'h', 'a', 1)"},
+		{"a hold from no package", foreign, "INSERT INTO holds VALUES (4, 99, 'h', 'a', 1)"},
+		{"a hold again", primary, "INSERT INTO holds SELECT * FROM holds"},
+		{"a hold without name", checked, "UPDATE holds SET hold = ''"},
+		{"a hold of nobody", checked, "UPDATE holds SET actor = ''"},
+		{"a removal again", primary, "INSERT INTO removals SELECT * FROM removals"},
+		{"a removal of a short digest", checked, "UPDATE removals SET sha256 = x'00'"},
+		{"a removal from no backend", checked, "UPDATE removals SET backend_id = ''"},
+		{"a removal without cause", checked, "UPDATE removals SET cause = 'whim'"},
+		{"a removal at no position", checked, "UPDATE removals SET position = 0"},
+		{"a removal half ended", checked, "UPDATE removals SET ended = 2"},
+		{"a claim again", primary, "INSERT INTO claims SELECT * FROM claims"},
+		{"a token of nought", checked, "UPDATE claims SET token = 0"},
 		{"an upload again", primary, "INSERT INTO uploads SELECT * FROM uploads"},
 		{"an upload without id", checked, "UPDATE uploads SET id = ''"},
 		{"a short digest of a finished upload", checked, "UPDATE uploads SET finished = x'00'"},

@@ -14,26 +14,43 @@ import (
 	"artifactstore/registry"
 )
 
-// A walk reads a bounded number of rows in the order of a key, and answers with
-// those that pass a filter: its page may be short. Its query puts before each row
-// the end of what was read and how many rows that were, so that it finds nothing
-// without losing its way.
+// A walk reads rows in the order of a key, a window at a time, and answers with
+// those that pass a filter, until it has as many as it was asked for or has read
+// a bounded number: its page may be short. Its query says of each window how many rows it
+// was and where it ended, also where none passed.
 
 // walkRows is how many rows a walk reads at most.
 const walkRows = 10_000
 
-// walkPackages is the query of a walk through packages: %[1]s is the table, with the
+// walk runs do for windows that grow from a size until do says that it is done. do
+// is told the size, and returns how many rows the window had.
+func walk(size int, do func(size int) (n int, done bool, err error)) (end bool, err error) {
+	for read := 0; read < walkRows; size = min(10*size, walkRows-read) {
+		size = min(size, walkRows)
+		n, done, err := do(size)
+		if err != nil || done {
+			return false, err
+		}
+		if n < size {
+			return true, nil
+		}
+		read += n
+	}
+	return false, nil
+}
+
+// walkPackages is a window of a walk through packages: %[1]s is the table, with the
 // package's row in column %[2]s, and %[3]s the range.
 const walkPackages = `
 WITH walked AS MATERIALIZED (
   SELECT %[2]s AS position, producer, name, version FROM %[1]s WHERE %[3]s
   ORDER BY producer, name, version LIMIT ?9
 ), passed AS (
-  SELECT p.position FROM walked JOIN packages p ON p.position = walked.position
+  SELECT p.position FROM walked CROSS JOIN packages p ON p.position = walked.position
   WHERE (?4 = '' OR p.name = ?4) AND (?5 = '' OR p.format = ?5) AND (?6 = '' OR p.state = ?6) AND (?7 = '' OR p.retention_class = ?7)
   AND NOT EXISTS (SELECT 1 FROM json_each(?8) wanted WHERE NOT EXISTS (
     SELECT 1 FROM package_labels l WHERE l.package = p.position AND l.key = wanted.key AND l.value = wanted.value))
-  ORDER BY p.producer, p.name, p.version LIMIT ?10
+  ORDER BY walked.producer, walked.name, walked.version LIMIT ?10
 )
 SELECT walk.n, last.producer, last.name, last.version, ` + packageColumns + `
 FROM (SELECT count(*) AS n FROM walked) walk
@@ -60,19 +77,37 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 	if !some || limit <= 0 {
 		return nil, registry.PackageKey{}, nil
 	}
-	args := []driver.Value{
-		after.Producer, after.Name, after.Version, f.Name, string(f.Format), string(f.State), f.RetentionClass,
-		wanted(f.Labels), int64(walkRows), int64(limit),
-	}
+	args := []driver.Value{nil, nil, nil, f.Name, string(f.Format), string(f.State), f.RetentionClass, wanted(f.Labels), nil, nil}
 	if label != "" {
 		args = append(args, keys[0], f.Labels[keys[0]])
 	}
-	w := packageWalk{limit: limit}
-	err := r.find(ctx, fmt.Sprintf(walkPackages, table, position, label+within), w.add, args...)
-	if err != nil {
+	sql := fmt.Sprintf(walkPackages, table, position, label+within)
+	var page []registry.Package
+	end, err := walk(limit, func(size int) (n int, done bool, err error) {
+		copy(args, []driver.Value{after.Producer, after.Name, after.Version})
+		args[8], args[9] = int64(size), int64(limit-len(page))
+		err = r.find(ctx, sql, func(row []driver.Value) (err error) {
+			if n = int(row[0].(int64)); n > 0 {
+				after = keyOf(row[1:])
+			}
+			if row[4] != nil {
+				var p registry.Package
+				p, err = packageOf(row[4:])
+				page = append(page, p)
+			}
+			return err
+		}, args...)
+		return n, len(page) >= limit, err
+	})
+	switch {
+	case err != nil:
 		return nil, registry.PackageKey{}, fmt.Errorf("list packages: %w", err)
+	case end:
+		return page, registry.PackageKey{}, nil
+	case len(page) == limit:
+		after = page[limit-1].PackageKey
 	}
-	return w.page, w.next, nil
+	return page, after, nil
 }
 
 // rangeOf returns where a filter lets a walk go from a key on, and the key to begin
@@ -108,31 +143,7 @@ func wanted(labels map[string]string) string {
 	return string(b)
 }
 
-// packageWalk gathers the rows of walkPackages.
-type packageWalk struct {
-	limit int
-	page  []registry.Package
-	next  registry.PackageKey
-}
-
-func (w *packageWalk) add(row []driver.Value) error {
-	if row[0].(int64) == walkRows {
-		w.next = keyOf(row[1:])
-	}
-	if row[4] == nil {
-		return nil
-	}
-	p, err := packageOf(row[4:])
-	if err != nil {
-		return err
-	}
-	if w.page = append(w.page, p); len(w.page) == w.limit {
-		w.next = p.PackageKey
-	}
-	return nil
-}
-
-// selectCollectable walks the blobs by their SHA-256.
+// selectCollectable is a window of a walk through the blobs by their SHA-256.
 const selectCollectable = `
 WITH walked AS MATERIALIZED (
   SELECT position, sha256, refs, stored_at, dropped FROM blobs WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?3
@@ -146,26 +157,27 @@ ORDER BY b.sha256, l.position`
 
 // Collectable implements registry.Retention.
 func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Duration, after digest.Digest, limit int) ([]registry.Idle, digest.Digest, error) {
-	var found blobs
-	var since []time.Time
-	var next digest.Digest
-	each := func(row []driver.Value) error {
-		if row[13].(int64) == walkRows {
-			next = digestOf(digest.SHA256, row[14])
-		}
-		if row[0] == nil {
-			return nil
-		}
-		err := found.add(row)
-		if len(since) < len(found) {
-			since = append(since, moment(row[12]))
-		}
-		return err
-	}
 	if limit <= 0 {
 		return nil, digest.Digest{}, nil
 	}
-	err := r.find(ctx, selectCollectable, each, sumAfter(after), micros(t.Add(-grace)), int64(walkRows), int64(limit))
+	var found blobs
+	var since []time.Time
+	end, err := walk(limit, func(size int) (n int, done bool, err error) {
+		err = r.find(ctx, selectCollectable, func(row []driver.Value) error {
+			if n = int(row[13].(int64)); n > 0 {
+				after = digestOf(digest.SHA256, row[14])
+			}
+			if row[0] == nil {
+				return nil
+			}
+			err := found.add(row)
+			if len(since) < len(found) {
+				since = append(since, moment(row[12]))
+			}
+			return err
+		}, sumAfter(after), micros(t.Add(-grace)), int64(size), int64(limit-len(found)))
+		return n, len(found) >= limit, err
+	})
 	if err != nil {
 		return nil, digest.Digest{}, fmt.Errorf("collectable blobs: %w", err)
 	}
@@ -173,10 +185,13 @@ func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Dura
 	for i, b := range found {
 		page[i] = registry.Idle{Blob: b, Since: since[i]}
 	}
-	if len(page) == limit {
-		next = page[limit-1].SHA256
+	switch {
+	case end:
+		after = digest.Digest{}
+	case len(page) == limit:
+		after = page[limit-1].SHA256
 	}
-	return page, next, nil
+	return page, after, nil
 }
 
 // sumAfter is the digest that a list goes on after: no digest at the start.
