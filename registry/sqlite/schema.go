@@ -41,7 +41,7 @@ func migrate(ctx context.Context, path string, busy time.Duration) error {
 	}
 	db := sql.OpenDB(connector)
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations())
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations(), goose.WithGoMigrations(derive(path, busy)))
 	if err != nil {
 		return err
 	}
@@ -57,6 +57,26 @@ func migrate(ctx context.Context, path string, busy time.Duration) error {
 			return err
 		}
 	}
+}
+
+// derive is migration 4: what 0002 and 0003 added to the views is derived from the
+// log that there is already. It is recorded as made when the views are, and making it
+// twice is as good as once.
+func derive(path string, busy time.Duration) *goose.Migration {
+	up := func(ctx context.Context, db *sql.DB) error {
+		var last int64
+		if err := db.QueryRowContext(ctx, "SELECT position FROM head").Scan(&last); err != nil || last == 0 {
+			return err
+		}
+		c, err := openReplay(ctx, path, busy)
+		if err != nil {
+			return err
+		}
+		p := &replay{conn: c, gate: newGate()}
+		err = inOrder(ctx, p.catchUp, func(ctx context.Context) error { return p.rebuild(ctx, busy) })
+		return errors.Join(err, c.close())
+	}
+	return goose.NewGoMigration(4, &goose.GoFunc{RunDB: up}, nil)
 }
 
 // ours returns an error if another program's tables are in the file. A file of
