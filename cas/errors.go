@@ -18,6 +18,18 @@ var (
 	ErrBlobUnavailable = errors.New("blob unavailable: every location failed")
 	// ErrManifestUnknown means that a repository has no such manifest or tag.
 	ErrManifestUnknown = fmt.Errorf("manifest unknown: %w", fs.ErrNotExist)
+	// ErrPackageUnknown means that there is no such package.
+	ErrPackageUnknown = fmt.Errorf("package unknown: %w", fs.ErrNotExist)
+	// ErrFileUnknown means that a package has no such file.
+	ErrFileUnknown = fmt.Errorf("file unknown: %w", fs.ErrNotExist)
+	// ErrPackageExists means that a package is there and is another.
+	ErrPackageExists = errors.New("package exists with another class or other labels")
+	// ErrPackageSealed means that a package can no longer change.
+	ErrPackageSealed = errors.New("package is sealed")
+	// ErrPackageHeld means that a hold keeps a package from being deleted.
+	ErrPackageHeld = errors.New("package is under a hold")
+	// ErrHoldUnknown means that a package is not under a hold by itself.
+	ErrHoldUnknown = fmt.Errorf("hold unknown: %w", fs.ErrNotExist)
 	// ErrUploadUnknown means that there is no such open upload session for who asks.
 	ErrUploadUnknown = fmt.Errorf("upload unknown: %w", fs.ErrNotExist)
 	// ErrUploadChanged means that another request went on with the upload session

@@ -13,6 +13,12 @@ type (
 	OCI = registry.OCI
 	// Package is a package of the registry.
 	Package = registry.Package
+	// PackageKey names a package.
+	PackageKey = registry.PackageKey
+
+	PackageFilter = registry.PackageFilter
+	// Hold is why a package neither expires nor can be deleted.
+	Hold = registry.Hold
 	// Referrer is a manifest that names another as its subject.
 	Referrer = registry.Referrer
 	// LocationTotal is what locations are counted by.

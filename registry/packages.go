@@ -29,6 +29,9 @@ type Packages interface {
 	// Files yields the files of a package whose paths sort after a path ("" from
 	// the start), in byte order. It yields nothing for an unknown package.
 	Files(ctx context.Context, k PackageKey, after string) iter.Seq2[File, error]
+	// File returns the file at a path of a package; fs.ErrNotExist where there is
+	// none, or no package.
+	File(ctx context.Context, k PackageKey, path string) (File, error)
 	// UsedIn returns one package of a repository, any, that has a blob as a file or
 	// as its manifest, and fs.ErrNotExist where none has.
 	UsedIn(ctx context.Context, repository string, blob digest.Digest) (PackageKey, error)

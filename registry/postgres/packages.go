@@ -39,3 +39,7 @@ func (r *Registry) HasRepository(ctx context.Context, repository string, now tim
 func (r *Registry) Referrers(ctx context.Context, repository string, subjects []string, artifactType, after string) iter.Seq2[registry.Referrer, error] {
 	return nil
 }
+
+func (r *Registry) File(ctx context.Context, k registry.PackageKey, path string) (f registry.File, err error) {
+	return f, registry.ErrUnavailable
+}

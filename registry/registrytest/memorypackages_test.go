@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"context"
+	"io/fs"
 	"iter"
 	"slices"
 	"testing"
@@ -55,6 +56,17 @@ func (m *memory) Package(_ context.Context, k registry.PackageKey) (registry.Pac
 func (m *memory) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.File, error] {
 	return list(ctx, m, after, func(after string) []registry.File { return m.model.Files(k, after) },
 		func(f registry.File) string { return f.Path })
+}
+
+func (m *memory) File(_ context.Context, k registry.PackageKey, path string) (registry.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.model.Files(k, "") {
+		if f.Path == path {
+			return f, nil
+		}
+	}
+	return registry.File{}, fs.ErrNotExist
 }
 
 func (m *memory) UsedIn(_ context.Context, repository string, blob digest.Digest) (registry.PackageKey, error) {

@@ -2,7 +2,9 @@ package registrytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"testing"
@@ -56,6 +58,17 @@ func testFiles(t *testing.T, db *database) {
 	listed(t, "Files", func(ctx context.Context, after string) iter.Seq2[registry.File, error] {
 		return other.Files(ctx, filesKey("1"), after)
 	}, func(f registry.File) string { return f.Path }, want)
+	for _, f := range want {
+		got, err := other.File(t.Context(), filesKey("1"), f.Path)
+		if err != nil || got != f {
+			t.Errorf("File %q: %v %v", f.Path, got, err)
+		}
+	}
+	for k, path := range map[registry.PackageKey]string{filesKey("1"): "nowhere", filesKey("3"): want[0].Path} {
+		if _, err := other.File(t.Context(), k, path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("File %q of %s: %v", path, k, err)
+		}
+	}
 	diff(t, "Files of an unknown package", all(t, "Files", r.Files(t.Context(), filesKey("3"), "")), []registry.File{})
 }
 

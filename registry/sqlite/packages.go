@@ -25,6 +25,9 @@ WHERE p.producer = ?1 AND p.name = ?2 AND p.version = ?3`
 WHERE f.package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3)
 AND f.path > ?4 ORDER BY f.path LIMIT ?5`
 
+	selectFile = `SELECT f.path, b.sha256 FROM package_files f JOIN blobs b ON b.position = f.blob
+WHERE f.package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3) AND f.path = ?4`
+
 	// A file first: few blobs are both, and many are files.
 	selectUsedIn = `SELECT p.producer, p.name, p.version FROM packages p WHERE p.position = (
 SELECT package FROM package_files WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?2) AND repository = ?1 LIMIT 1)
@@ -96,12 +99,26 @@ func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after strin
 	files := list[registry.File]{
 		sql:  selectFiles,
 		args: []driver.Value{k.Producer, k.Name, k.Version},
-		of: func(row []driver.Value) (registry.File, error) {
-			return registry.File{Path: row[0].(string), Blob: digestOf(digest.SHA256, row[1])}, nil
-		},
-		key: func(f registry.File) []driver.Value { return []driver.Value{f.Path} },
+		of:   func(row []driver.Value) (registry.File, error) { return fileOf(row), nil },
+		key:  func(f registry.File) []driver.Value { return []driver.Value{f.Path} },
 	}
 	return files.walk(ctx, r, []driver.Value{after}, func(err error) error { return fmt.Errorf("files of %s: %w", k, err) })
+}
+
+// File implements registry.Packages.
+func (r *Registry) File(ctx context.Context, k registry.PackageKey, path string) (f registry.File, err error) {
+	err = r.find(ctx, selectFile, func(row []driver.Value) error {
+		f = fileOf(row)
+		return nil
+	}, k.Producer, k.Name, k.Version, path)
+	if err != nil {
+		return registry.File{}, fmt.Errorf("file %q of %s: %w", path, k, err)
+	}
+	return f, nil
+}
+
+func fileOf(row []driver.Value) registry.File {
+	return registry.File{Path: row[0].(string), Blob: digestOf(digest.SHA256, row[1])}
 }
 
 // UsedIn implements registry.Packages.

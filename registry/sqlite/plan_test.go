@@ -47,7 +47,7 @@ func TestPlans(t *testing.T) {
 		"location repaired": applyLocationRepaired, "leased": applyBlobLeased, "released": applyBlobReleased, "exists": blobExists,
 		"blob by sha256 in a repository": selectBlobInBy[digest.SHA256], "blob by blake3 in a repository": selectBlobInBy[digest.BLAKE3],
 		"blob by sha512 in a repository": selectBlobInBy[digest.SHA512],
-		"package":                        selectPackage, "files": selectFiles, "used in": selectUsedIn,
+		"package":                        selectPackage, "files": selectFiles, "one file": selectFile, "used in": selectUsedIn,
 		"manifest by tag": selectManifestByTag, "manifest by sha256": selectManifestBy[digest.SHA256],
 		"manifest by blake3": selectManifestBy[digest.BLAKE3], "manifest by sha512": selectManifestBy[digest.SHA512],
 		"tags": selectTags, "repositories": selectRepositories, "has repository": selectHasRepository,

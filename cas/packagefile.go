@@ -1,0 +1,165 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"artifactstore/cas/digest"
+	"artifactstore/registry"
+)
+
+// PutFile stores a stream as [Store.Put] does and puts it at a path of an open
+// package, in place of what was there. A package that does not exist is created
+// with the options' class; of one that does, the class routes. Existed says that
+// the path had these bytes.
+//
+// Errors: ErrPackageSealed, and those of [Store.Put].
+func (s *Store) PutFile(ctx context.Context, k PackageKey, path string, r io.Reader, o PutOptions) (Stored, error) {
+	p, w, err := s.fileWriter(ctx, k, path, o)
+	if err != nil {
+		return Stored{}, err
+	}
+	defer p.hash.Release()
+	stored, err := p.run(ctx, r)
+	return w.result(stored, err)
+}
+
+// AttachFile puts a blob that the store keeps at a path of an open package,
+// without its bytes being sent. Where the package's route is another backend than
+// the blob is on, it is copied there first.
+//
+// Errors: ErrBlobUnknown, ErrBlobUnavailable, and those of [Store.PutFile].
+func (s *Store) AttachFile(ctx context.Context, k PackageKey, path string, d digest.Digest, o PutOptions) (Stored, error) {
+	b, err := s.lookUp(ctx, d)
+	if err != nil {
+		return Stored{}, err
+	}
+	o.Want, o.Size = []digest.Digest{b.SHA256}, b.Size
+	p, w, err := s.fileWriter(ctx, k, path, o)
+	if err != nil {
+		return Stored{}, err
+	}
+	defer p.hash.Release()
+	if stateOn(b, p.backendID) == registry.Stored {
+		if stored, err := p.settleKnown(ctx, b); !errors.Is(err, errGone) {
+			return w.result(stored, err)
+		}
+	}
+	from, err := s.reader(ctx, b)
+	if err != nil {
+		return Stored{}, err
+	}
+	defer from.Close()
+	stored, err := p.run(ctx, from)
+	return w.result(stored, err)
+}
+
+// errGone means that a blob found stored no longer is.
+var errGone = errors.New("the stored copy went away")
+
+// settleKnown records what a put has to say of a blob that its backend holds.
+func (p *put) settleKnown(ctx context.Context, b registry.Blob) (Stored, error) {
+	for range settleTries {
+		events, err := p.keep(ctx, b.Identity)
+		if err != nil {
+			return Stored{}, err
+		}
+		list := make([]registry.Event, 0, len(events))
+		for _, d := range events {
+			list = append(list, event(p.Principal, d))
+		}
+		_, err = p.reg.Append(ctx, list...)
+		if err == nil {
+			return Stored{Identity: b.Identity, SHA512: b.SHA512, BackendID: p.backendID, Existed: true, LeasedUntil: p.until}, nil
+		}
+		if !errors.Is(err, registry.ErrConflict) {
+			return Stored{}, registryError("record "+b.SHA256.String(), err)
+		}
+		if b, err = p.lookUp(ctx, b.Identity); err != nil {
+			return Stored{}, err
+		}
+		if stateOn(b, p.backendID) != registry.Stored {
+			return Stored{}, errGone
+		}
+	}
+	return Stored{}, fmt.Errorf("record %s: %w: it keeps changing", b.SHA256, ErrRegistryUnavailable)
+}
+
+// fileWrite is one file on its way into a package.
+type fileWrite struct {
+	k    PackageKey
+	path string
+	had  bool // the path had these bytes already
+}
+
+// result says of a put what the file's writer wants to know.
+func (w *fileWrite) result(stored Stored, err error) (Stored, error) {
+	stored.Existed = w.had
+	return stored, err
+}
+
+// fileWriter returns a put that makes its blob a file. A sealed package is
+// refused before a byte is read, and again when the file is recorded.
+func (s *Store) fileWriter(ctx context.Context, k PackageKey, path string, o PutOptions) (*put, *fileWrite, error) {
+	have, err := s.openPackage(ctx, k)
+	switch {
+	case err == nil:
+		o.RetentionClass = have.RetentionClass
+	case !errors.Is(err, ErrPackageUnknown):
+		return nil, nil, err
+	}
+	o.Producer = k.Producer
+	p, err := s.newPut(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := &fileWrite{k: k, path: path}
+	p.record = func(ctx context.Context, id digest.Identity) ([]registry.Data, error) {
+		return w.record(ctx, p, id)
+	}
+	return p, w, nil
+}
+
+// record returns what the log has to say besides the blob: the package, where it
+// is new, and the file, where it is not what was there.
+func (w *fileWrite) record(ctx context.Context, p *put, id digest.Identity) ([]registry.Data, error) {
+	file := registry.File{Path: w.path, Blob: id.SHA256}
+	_, err := p.openPackage(ctx, w.k)
+	if errors.Is(err, ErrPackageUnknown) {
+		w.had = false
+		return []registry.Data{registry.PackageCreated{
+			Package: w.k, Format: registry.FormatFiles, RetentionClass: p.RetentionClass, Files: []registry.File{file},
+		}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	was, err := p.reg.File(ctx, w.k, w.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, registryError("look up "+w.path+" of "+w.k.String(), err)
+	}
+	if w.had = err == nil && was == file; w.had {
+		return nil, nil
+	}
+	return []registry.Data{registry.PackageFileAdded{Package: w.k, Path: w.path, Blob: id.SHA256}}, nil
+}
+
+// RemoveFile takes a file out of an open package.
+func (s *Store) RemoveFile(ctx context.Context, k PackageKey, path, principal string) error {
+	for range settleTries {
+		if _, err := s.openPackage(ctx, k); err != nil {
+			return err
+		}
+		if _, err := s.file(ctx, k, path); err != nil {
+			return err
+		}
+		_, err := s.reg.Append(ctx, event(principal, registry.PackageFileRemoved{Package: k, Path: path}))
+		if !errors.Is(err, registry.ErrConflict) {
+			return registryError("remove "+path+" of "+k.String(), err)
+		}
+	}
+	return changing(k)
+}
