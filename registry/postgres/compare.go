@@ -14,11 +14,16 @@ type view struct {
 	key   string
 }
 
-// viewTables are in the order in which rows may be inserted.
+// viewTables are in the order in which rows may be inserted, and in which rows that
+// go take others with them.
 var viewTables = []view{
 	{"blobs", `'blob sha256:' || encode(sha256, 'hex')`},
 	{"locations", `'the location of sha256:' || encode(blob, 'hex') || ' on ' || backend_id`},
 	{"leases", `'the lease of ' || repository || actor || ' on sha256:' || encode(blob, 'hex')`},
+	{"packages", `'package ' || producer || '/' || name || '/' || version`},
+	{"package_files", `'file ' || path || ' of the package made at ' || package`},
+	{"tags", `'tag ' || repository || ':' || tag`},
+	{"package_totals", `'the total of ' || state || ' packages'`},
 	{"totals", `'the total of blobs'`},
 	{"location_totals", `'the total of locations ' || state || ' on ' || backend_id`},
 }
@@ -34,7 +39,7 @@ FROM extra FULL JOIN missing ON extra.key = missing.key ORDER BY 1 LIMIT $1`
 // Whole tables are compared: what the replay switched off comes back.
 const wholeTablesSQL = `
 SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
-SET LOCAL work_mem = '64MB'; ANALYZE pg_temp.blobs, pg_temp.locations, pg_temp.leases`
+SET LOCAL work_mem = '64MB'; ANALYZE pg_temp.blobs, pg_temp.locations, pg_temp.leases, pg_temp.packages, pg_temp.package_files, pg_temp.tags`
 
 // compare compares the views with their shadows.
 func (p *replay) compare(ctx context.Context) error {

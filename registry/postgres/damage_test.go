@@ -47,7 +47,7 @@ func TestDamagedViews(t *testing.T) {
 		"total of bytes":    {`UPDATE totals SET blob_bytes = 7`, "the total of blobs"},
 		"locations' total":  {`UPDATE location_totals SET locations = 7`, "the total of locations stored on local"},
 		"uploads' total":    {`UPDATE upload_totals SET uploads = uploads + 1 WHERE shard = 3`, "the total of upload sessions"},
-		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals; UPDATE totals SET blobs = 0`, "is missing"},
+		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, tags; UPDATE totals SET blobs = 0`, "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := damaged(t, c.sql)

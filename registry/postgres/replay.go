@@ -17,6 +17,12 @@ const shadowsSQL = `
 CREATE TEMPORARY TABLE blobs (LIKE %[1]s.blobs INCLUDING ALL) ON COMMIT DROP;
 CREATE TEMPORARY TABLE locations (LIKE %[1]s.locations INCLUDING ALL, FOREIGN KEY (blob) REFERENCES pg_temp.blobs) ON COMMIT DROP;
 CREATE TEMPORARY TABLE leases (LIKE %[1]s.leases INCLUDING ALL, FOREIGN KEY (blob) REFERENCES pg_temp.blobs) ON COMMIT DROP;
+CREATE TEMPORARY TABLE packages (LIKE %[1]s.packages INCLUDING ALL, FOREIGN KEY (manifest) REFERENCES pg_temp.blobs) ON COMMIT DROP;
+CREATE TEMPORARY TABLE package_files (LIKE %[1]s.package_files INCLUDING ALL, FOREIGN KEY (blob) REFERENCES pg_temp.blobs,
+    FOREIGN KEY (package) REFERENCES pg_temp.packages ON DELETE CASCADE) ON COMMIT DROP;
+CREATE TEMPORARY TABLE tags (LIKE %[1]s.tags INCLUDING ALL, FOREIGN KEY (package) REFERENCES pg_temp.packages ON DELETE CASCADE) ON COMMIT DROP;
+CREATE TEMPORARY TABLE package_totals (LIKE %[1]s.package_totals INCLUDING ALL) ON COMMIT DROP;
+INSERT INTO pg_temp.package_totals VALUES ('open', 0), ('sealed', 0);
 CREATE TEMPORARY TABLE totals (LIKE %[1]s.totals INCLUDING ALL) ON COMMIT DROP;
 CREATE TEMPORARY TABLE location_totals (LIKE %[1]s.location_totals INCLUDING ALL) ON COMMIT DROP;
 INSERT INTO pg_temp.totals (blobs, blob_bytes) VALUES (0, 0);
@@ -122,6 +128,9 @@ func (p *replay) examine(row logRow) (registry.Record, bool) {
 	rec, err := row.record()
 	if err == nil {
 		_, err = registry.Encode(rec)
+	}
+	if err == nil && !meaningful(rec.Data) {
+		err = fmt.Errorf("%w: %s has no meaning for the views", registry.ErrRecord, row.Type)
 	}
 	if err != nil {
 		p.problem("record %d: %v", row.Position, err)

@@ -130,9 +130,7 @@ func scanUpload(row pgx.CollectableRow) (registry.Upload, error) {
 	var u registry.Upload
 	var finished []byte
 	err := row.Scan(&u.ID, &u.Principal, &u.Repository, &u.BackendID, &u.Offset, &u.Hash, &u.State, &finished, &u.Version, &u.ExpiresAt)
-	if finished != nil {
-		u.Finished = digest.New(digest.SHA256, finished)
-	}
+	u.Finished = digestOf(digest.SHA256, finished)
 	u.ExpiresAt = u.ExpiresAt.UTC()
 	return u, err
 }

@@ -16,16 +16,19 @@ import (
 )
 
 // blobSQL is a blob with all that hangs on it, in one row.
-const blobSQL = `
-SELECT b.sha256, b.blake3, b.sha512, b.size, b.stored_at,
-       (SELECT max(until) FROM leases AS e WHERE e.blob = b.sha256),
-       l.backends, l.states, l.reasons, l.times
-FROM blobs AS b, LATERAL (
+const (
+	blobSQL = `SELECT ` + blobColumns + ` FROM blobs AS b, ` + blobLocations
+
+	blobColumns = `b.sha256, b.blake3, b.sha512, b.size, b.stored_at, b.refs,
+    (SELECT max(until) FROM leases AS e WHERE e.blob = b.sha256), l.backends, l.states, l.reasons, l.times`
+
+	blobLocations = `LATERAL (
     SELECT array_agg(backend_id ORDER BY position) AS backends,
            array_agg(state ORDER BY position) AS states,
            array_agg(coalesce(reason, '') ORDER BY position) AS reasons,
            array_agg(recorded_at ORDER BY position) AS times
     FROM locations WHERE blob = b.sha256) AS l `
+)
 
 const (
 	blobBySHA256SQL = blobSQL + `WHERE b.sha256 = $1`
@@ -93,28 +96,47 @@ func (r *Registry) blobs(ctx context.Context, after digest.Digest) ([]registry.B
 }
 
 func scanBlob(row pgx.CollectableRow) (registry.Blob, error) {
-	var b registry.Blob
-	var sha256, blake3, sha512 []byte
-	var until *time.Time
-	var backends, states, reasons []string
-	var times []time.Time
-	err := row.Scan(&sha256, &blake3, &sha512, &b.Size, &b.StoredAt, &until, &backends, &states, &reasons, &times)
-	if err != nil {
+	var b blobRow
+	if err := row.Scan(b.targets()...); err != nil {
 		return registry.Blob{}, err
 	}
-	b.SHA256, b.BLAKE3 = digest.New(digest.SHA256, sha256), digest.New(digest.BLAKE3, blake3)
-	if sha512 != nil {
-		b.SHA512 = digest.New(digest.SHA512, sha512)
+	return b.blob(), nil
+}
+
+// blobRow is blobColumns as they are scanned.
+type blobRow struct {
+	sha256, blake3, sha512    []byte
+	size, refs                int64
+	storedAt                  time.Time
+	until                     *time.Time
+	backends, states, reasons []string
+	times                     []time.Time
+}
+
+func (row *blobRow) targets() []any {
+	return []any{&row.sha256, &row.blake3, &row.sha512, &row.size, &row.storedAt, &row.refs, &row.until,
+		&row.backends, &row.states, &row.reasons, &row.times}
+}
+
+func (row *blobRow) blob() registry.Blob {
+	b := registry.Blob{SHA512: digestOf(digest.SHA512, row.sha512), StoredAt: row.storedAt.UTC(), References: row.refs}
+	b.SHA256, b.BLAKE3, b.Size = digestOf(digest.SHA256, row.sha256), digestOf(digest.BLAKE3, row.blake3), row.size
+	if row.until != nil {
+		b.LeasedUntil = row.until.UTC()
 	}
-	b.StoredAt = b.StoredAt.UTC()
-	if until != nil {
-		b.LeasedUntil = until.UTC()
+	for i := range row.backends {
+		b.Locations = append(b.Locations, registry.Location{BackendID: row.backends[i], State: registry.State(row.states[i]),
+			Reason: registry.Reason(row.reasons[i]), RecordedAt: row.times[i].UTC()})
 	}
-	for i := range backends {
-		b.Locations = append(b.Locations, registry.Location{BackendID: backends[i],
-			State: registry.State(states[i]), Reason: registry.Reason(reasons[i]), RecordedAt: times[i].UTC()})
+	return b
+}
+
+// digestOf is the digest in a column, zero where that is NULL.
+func digestOf(alg digest.Algorithm, sum []byte) digest.Digest {
+	if sum == nil {
+		return digest.Digest{}
 	}
-	return b, nil
+	return digest.New(alg, sum)
 }
 
 // Failed implements [registry.Views].

@@ -17,11 +17,12 @@ type fact struct {
 	data  registry.Data
 }
 
-// A wave is events that may be applied kind by kind, each kind by one statement,
-// in the order of the fields, with the outcome that one by one they would have
-// had: on any blob they come in that order anyway, and no two rows of a
-// statement are the same. An event that does not fit into its blob's wave begins
-// the next one of that blob.
+// A wave is events that may be applied kind by kind, each kind of the first six by
+// one statement, in the order of the fields, with the outcome that one by one
+// they would have had: on any blob they come in that order anyway, and no two
+// rows of a statement are the same. An event that does not fit into its blobs'
+// wave begins the next one of those blobs. The events of packages and tags stay
+// in their own order, and each is a statement.
 type wave struct {
 	stored   stored
 	recorded recorded
@@ -29,22 +30,58 @@ type wave struct {
 	repaired repaired
 	leased   leased
 	released released
+	packages []packageFact
+}
+
+// packageFact is an event of a package or a tag, the n-th of all, from 1.
+type packageFact struct {
+	n  int64
+	at *time.Time
+	registry.Data
+}
+
+// sorter sorts events into waves.
+type sorter struct {
+	waves    []wave
+	blobs    map[digest.Digest]place
+	packages int // wave of the last event of a package or a tag
 }
 
 // waves sorts events, the n-th counted from 1, into waves.
 func waves(facts []fact) []wave {
-	var all []wave
-	at := map[digest.Digest]place{}
+	s := sorter{blobs: map[digest.Digest]place{}}
 	for i, f := range facts {
-		blob, backend, rank := classify(f.data)
-		p := at[blob].next(rank, backend)
-		at[blob] = p
-		if p.wave == len(all) {
-			all = append(all, wave{})
+		n := int64(i + 1)
+		if named, ok := namedBlobs(f.data); ok {
+			w := s.packageWave(named)
+			w.packages = append(w.packages, packageFact{n, f.at, f.data})
+			continue
 		}
-		all[p.wave].add(int64(i+1), f)
+		blob, backend, rank := classify(f.data)
+		p := s.blobs[blob].next(rank, backend)
+		s.blobs[blob] = p
+		s.wave(p.wave).add(n, f)
 	}
-	return all
+	return s.waves
+}
+
+func (s *sorter) wave(i int) *wave {
+	for i >= len(s.waves) {
+		s.waves = append(s.waves, wave{})
+	}
+	return &s.waves[i]
+}
+
+// packageWave returns the wave of an event that names blobs: none of them may
+// change in it any more.
+func (s *sorter) packageWave(named []digest.Digest) *wave {
+	for _, blob := range named {
+		s.packages = max(s.packages, s.blobs[blob].wave)
+	}
+	for _, blob := range named {
+		s.blobs[blob] = place{wave: s.packages, rank: rankPackages}
+	}
+	return s.wave(s.packages)
 }
 
 // place is where the last event of a blob was put.
@@ -65,6 +102,7 @@ const (
 	rankRepaired
 	rankLeased
 	rankReleased
+	rankPackages
 )
 
 // next returns the place of a blob's next event.
@@ -93,7 +131,7 @@ func classify(d registry.Data) (blob digest.Digest, backend string, r rank) {
 	case registry.BlobReleased:
 		return d.Blob, "", rankReleased
 	}
-	panic("postgres: no view for " + d.Type()) // Validate knows the kinds; so must this package
+	panic("postgres: no view for " + d.Type()) // newCall lets no such event in
 }
 
 func (w *wave) add(n int64, f fact) {
@@ -123,5 +161,8 @@ func queueViews(b *pgx.Batch, base *int64, facts []fact) {
 		w.repaired.queue(b)
 		w.leased.queue(b)
 		w.released.queue(b)
+		for _, p := range w.packages {
+			p.queue(b, base, len(facts))
+		}
 	}
 }

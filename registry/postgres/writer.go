@@ -72,6 +72,9 @@ func newCall(events []registry.Event) (*call, error) {
 		if err := registry.Validate(e); err != nil {
 			return nil, err
 		}
+		if !meaningful(e.Data) {
+			return nil, fmt.Errorf("%w: %s has no meaning for the views", registry.ErrRecord, e.Data.Type())
+		}
 		cbor, err := registry.EncodeData(e.Data)
 		if err != nil {
 			return nil, err
