@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 
 	"artifactstore/backends"
 	"artifactstore/cas/digest"
@@ -13,8 +15,8 @@ import (
 
 // FinishUpload adds a last chunk, which may be empty, to a session and makes the
 // whole a stored blob with the wanted digest, as [Store.Put] does with the
-// options. Repeated with the same digest and nothing to add it gives the same
-// answer.
+// options. Repeated with the same digest it gives the same answer, and what it
+// brings is dropped.
 //
 // A digest of an algorithm that was not announced when the session began (in
 // practice SHA-512) is the one case in which the stored bytes are read again.
@@ -28,7 +30,7 @@ func (s *Store) FinishUpload(ctx context.Context, id Session, c Chunk, want dige
 	}
 	o.Want, o.Size = []digest.Digest{want}, -1
 	if !u.Finished.IsZero() {
-		return s.finishedBefore(ctx, id, u, c, want)
+		return s.finishedBefore(ctx, id, u, c, o)
 	}
 	stored, u, err := s.finish(ctx, u, c, o)
 	switch mismatch := (*DigestMismatchError)(nil); {
@@ -53,30 +55,26 @@ func (s *Store) finish(ctx context.Context, u registry.Upload, c Chunk, o PutOpt
 	}
 	o.RetentionClass = class
 	r, err := s.resume(ctx, u, c)
-	if errors.Is(err, ErrUploadUnknown) {
-		stored, err := s.committedBefore(ctx, u, o, err)
-		return stored, u, err
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errBytesGone) {
 		return Stored{}, u, err
 	}
 	defer r.close()
 	r.PutOptions, r.until = o, until
 	if err := r.receive(ctx, c); err != nil {
-		return Stored{}, r.row, err
+		return Stored{}, r.row, r.explain(err)
 	}
-	stored, err := r.complete(ctx)
-	return stored, r.row, err
+	stored, err := r.complete(context.WithoutCancel(ctx))
+	return stored, r.row, r.explain(err)
 }
 
 // finishWhole stores what came in one piece as any other upload, with all that
 // spares: content that is there is not written again.
 func (s *Store) finishWhole(ctx context.Context, u registry.Upload, c Chunk, o PutOptions) (Stored, error) {
-	if c.Offset > 0 {
-		return Stored{}, &OffsetError{Want: 0, Got: c.Offset}
+	if err := c.check(0); err != nil {
+		return Stored{}, err
 	}
 	o.Size = c.Size
-	stored, err := s.Put(ctx, c.Body, o)
+	stored, err := s.Put(ctx, c.body(0), o)
 	if err == nil {
 		s.drop(context.WithoutCancel(ctx), u)
 	}
@@ -84,59 +82,91 @@ func (s *Store) finishWhole(ctx context.Context, u registry.Upload, c Chunk, o P
 }
 
 // complete checks what was received and makes it a blob.
-func (r *received) complete(ctx context.Context) (Stored, error) {
-	commit := r.commit
+func (r *received) complete(ctx context.Context) (stored Stored, err error) {
 	switch err := r.verify(); {
 	case errors.Is(err, ErrNotComputed):
-		if commit, err = r.readAgain(context.WithoutCancel(ctx)); err != nil {
+		stored, err = r.settleReadAgain(ctx)
+		if err != nil {
 			return Stored{}, err
 		}
 	case err != nil:
 		return Stored{}, err
+	default:
+		if stored, err = r.settle(ctx, r.upload.Commit); err != nil {
+			return Stored{}, err
+		}
 	}
-	stored, err := r.settle(ctx, commit)
-	if err == nil {
-		r.upload.Abort(context.WithoutCancel(ctx)) // where the bytes were there already
-	}
-	return stored, err
+	r.abort(ctx, r.upload) // where the bytes were there already
+	return stored, nil
 }
 
-// commit makes the session's bytes the object under key.
-func (r *received) commit(ctx context.Context, key string) error {
-	return r.upload.Commit(ctx, key)
+// settleReadAgain settles what is wanted by a digest that was not computed. The
+// stored object is read: the one that is there already or, where none is, the one
+// that is made of the session's bytes. Made of bytes that turn out not to be the
+// wanted ones, it has no row: garbage, which is collected as such.
+func (r *received) settleReadAgain(ctx context.Context) (Stored, error) {
+	for range settleTries {
+		if err := r.checkStored(ctx); err != nil {
+			return Stored{}, err
+		}
+		stored, err := r.settle(ctx, r.commitAndCheck)
+		if err != nil || r.checked {
+			return stored, err
+		}
+		// Another request has stored it since it was looked for.
+	}
+	return Stored{}, fmt.Errorf("read %s again: %w: it keeps changing", r.hash.Identity().SHA256, ErrRegistryUnavailable)
 }
 
-// readAgain checks the wanted digests of algorithms that were not computed by
-// reading the object, which is made durable first where no stored location has
-// it. It returns the commit that is then left to do. An object that turns out
-// not to be the wanted one has no row: it is garbage, and collected as such.
-func (r *received) readAgain(ctx context.Context) (commit func(context.Context, string) error, err error) {
+// checkStored compares what is wanted with the stored object, where there is
+// one. One that is lost is recorded so, and then written anew.
+func (r *received) checkStored(ctx context.Context) error {
 	id := r.hash.Identity()
 	b, err := r.lookUp(ctx, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if stateOn(b, r.backendID) != registry.Stored {
-		if err := r.commit(ctx, id.SHA256.Key()); err != nil {
-			return nil, backendError("store "+id.SHA256.String(), r.backendID, err)
+	for _, l := range b.Locations {
+		if l.BackendID != r.backendID || l.State != registry.Stored {
+			continue
 		}
-		commit = func(context.Context, string) error { return nil }
-	} else {
-		commit = r.commit
+		switch err := r.check(ctx, id); {
+		case errors.Is(err, fs.ErrNotExist):
+			r.markFailed(ctx, id.SHA256, l, registry.Missing)
+		case errors.Is(err, backends.ErrShort):
+			r.markFailed(ctx, id.SHA256, l, registry.Truncated)
+		case err != nil:
+			return err
+		}
 	}
+	return nil
+}
+
+// commitAndCheck makes the session's bytes the object under key and compares
+// what is wanted with it.
+func (r *received) commitAndCheck(ctx context.Context, key string) error {
+	if err := r.upload.Commit(ctx, key); err != nil {
+		return err
+	}
+	return r.check(ctx, r.hash.Identity())
+}
+
+// check compares the wanted digests with those of the object of a blob.
+func (r *received) check(ctx context.Context, id digest.Identity) error {
 	for _, want := range r.Want {
 		got, err := r.sumStored(ctx, id, want.Algorithm())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if got != want {
-			return nil, &DigestMismatchError{Want: want, Got: got}
+			return &DigestMismatchError{Want: want, Got: got}
 		}
 		if want.Algorithm() == digest.SHA512 {
 			r.sha512 = want
 		}
 	}
-	return commit, nil
+	r.checked = true
+	return nil
 }
 
 // sumStored hashes the object of a blob on the routed backend.
@@ -172,28 +202,38 @@ func (s *Store) close(ctx context.Context, u registry.Upload, blob digest.Digest
 	}
 }
 
-// committedBefore answers for a session whose bytes the backend no longer has as
-// an upload: another request, or this one before its answer was lost, has made
-// them the blob.
-func (s *Store) committedBefore(ctx context.Context, u registry.Upload, o PutOptions, gone error) (Stored, error) {
-	b, err := s.reg.BlobIn(ctx, u.Repository, o.Want[0], s.now())
-	if err != nil || stateOn(b, u.BackendID) != registry.Stored {
-		return Stored{}, gone
+// finishedBefore answers a repeated FinishUpload, while the repository still has
+// what the session became: its answer promises the blob anew.
+func (s *Store) finishedBefore(ctx context.Context, id Session, u registry.Upload, c Chunk, o PutOptions) (Stored, error) {
+	b, err := s.lookUpIn(ctx, u.Repository, u.Finished)
+	switch {
+	case errors.Is(err, ErrBlobUnknown):
+		return Stored{}, unknownUpload(id)
+	case err != nil:
+		return Stored{}, err
+	case !slices.Contains(names(b), o.Want[0].String()):
+		return Stored{}, unknownUpload(id)
 	}
-	return Stored{Identity: b.Identity, SHA512: b.SHA512, BackendID: u.BackendID, Existed: true, LeasedUntil: b.LeasedUntil}, nil
+	if err := c.drop(b.Size); err != nil {
+		return Stored{}, err
+	}
+	stored, err := s.Mount(ctx, u.Repository, b.SHA256, o)
+	if errors.Is(err, ErrBlobUnknown) { // its bytes are lost: only sending them heals it
+		err = unknownUpload(id)
+	}
+	return stored, err
 }
 
-// finishedBefore answers a repeated FinishUpload.
-func (s *Store) finishedBefore(ctx context.Context, id Session, u registry.Upload, c Chunk, want digest.Digest) (Stored, error) {
-	if n, err := c.Body.Read(make([]byte, 1)); n > 0 || (err != nil && err != io.EOF) {
-		return Stored{}, unknownUpload(id)
+// drop reads the chunk's bytes, of a blob that is stored already: a client
+// listens to the answer when it has sent all.
+func (c Chunk) drop(size int64) error {
+	from := max(c.Offset, 0)
+	if from > size || max(c.Size, 0) > size-from {
+		return &SizeMismatchError{Want: size, Got: from + max(c.Size, 0)}
 	}
-	b, err := s.reg.Blob(ctx, u.Finished)
-	if err != nil {
-		return Stored{}, registryError("look up "+u.Finished.String(), err)
+	c.Limit = max(size, 1)
+	if _, err := io.Copy(io.Discard, c.body(from)); err != nil {
+		return &SourceError{err}
 	}
-	if want != b.SHA256 && want != b.BLAKE3 && want != b.SHA512 {
-		return Stored{}, unknownUpload(id)
-	}
-	return Stored{Identity: b.Identity, SHA512: b.SHA512, BackendID: u.BackendID, Existed: true, LeasedUntil: b.LeasedUntil}, nil
+	return nil
 }

@@ -36,8 +36,8 @@ type Reference struct {
 // the references' constraints are why nothing it names can be collected in
 // between.
 //
-// Errors: *MissingError with all that is missing, *ReferenceSizeError, and those
-// of [Store.Put].
+// Errors: *MissingError with all that is missing, *ReferenceSizeError,
+// *MediaTypeError, and those of [Store.Put].
 func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Stored, error) {
 	files, err := s.references(ctx, o.Repository, m.Refers)
 	if err != nil {
@@ -63,18 +63,29 @@ func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Sto
 }
 
 // references resolves what a manifest names to files of its package, by path.
+// What it names several times is looked up once.
 func (s *Store) references(ctx context.Context, repository string, list []Reference) ([]registry.File, error) {
+	found := map[Reference]registry.Blob{}
 	files := map[string]registry.File{}
 	var missing []digest.Digest
 	for _, ref := range list {
-		b, err := s.reference(ctx, repository, ref)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			missing = append(missing, ref.Digest)
+		what := Reference{Digest: ref.Digest, IsManifest: ref.IsManifest}
+		b, looked := found[what]
+		if !looked {
+			var err error
+			b, err = s.reference(ctx, repository, what)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				missing = append(missing, ref.Digest)
+			case err != nil:
+				return nil, registryError("look up "+ref.Digest.String(), err)
+			}
+			found[what] = b
+		}
+		if b.SHA256.IsZero() {
 			continue
-		case err != nil:
-			return nil, registryError("look up "+ref.Digest.String(), err)
-		case b.Size != ref.Size:
+		}
+		if b.Size != ref.Size {
 			return nil, &ReferenceSizeError{Blob: ref.Digest, Want: ref.Size, Got: b.Size}
 		}
 		f := registry.File{Path: referencePath(b.SHA256), Blob: b.SHA256}
@@ -101,7 +112,10 @@ func (s *Store) reference(ctx context.Context, repository string, ref Reference)
 	if err == nil && readable(b) == "" {
 		err = fs.ErrNotExist
 	}
-	return b, err
+	if err != nil {
+		return registry.Blob{}, err
+	}
+	return b, nil
 }
 
 // recordManifest returns what the log has to say besides the blob: the package,
@@ -109,7 +123,7 @@ func (s *Store) reference(ctx context.Context, repository string, ref Reference)
 func (p *put) recordManifest(ctx context.Context, id digest.Identity, m Manifest, files []registry.File) ([]registry.Data, error) {
 	k := registry.PackageKey{Producer: p.Producer, Name: p.Repository, Version: id.SHA256.String()}
 	var all []registry.Data
-	_, err := p.reg.Package(ctx, k)
+	was, err := p.reg.Package(ctx, k)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		all = append(all, registry.PackageCreated{
@@ -118,6 +132,8 @@ func (p *put) recordManifest(ctx context.Context, id digest.Identity, m Manifest
 		})
 	case err != nil:
 		return nil, registryError("look up "+k.String(), err)
+	case was.OCI.MediaType != m.OCI.MediaType: // bytes that do not say what they are
+		return nil, &MediaTypeError{Manifest: id.SHA256, Want: was.OCI.MediaType, Got: m.OCI.MediaType}
 	default: // its time starts anew
 		all = append(all, registry.PackageRenewed{Package: k, RetentionClass: p.RetentionClass})
 	}
@@ -137,6 +153,18 @@ func (e *MissingError) Error() string {
 		all = append(all, d.String())
 	}
 	return "the manifest names what the repository does not have: " + strings.Join(all, ", ")
+}
+
+// MediaTypeError says that a manifest was pushed under another media type
+// before. It has one, or its readers would not agree on what it is.
+type MediaTypeError struct {
+	Manifest  digest.Digest
+	Want, Got string // the type it has, and the one it came with now
+}
+
+// Error names both types.
+func (e *MediaTypeError) Error() string {
+	return fmt.Sprintf("%s is %s here, not %s", e.Manifest, e.Want, e.Got)
 }
 
 // ReferenceSizeError says that a manifest is wrong about the size of a blob.

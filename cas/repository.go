@@ -123,10 +123,17 @@ func (s *Store) openManifest(ctx context.Context, name string, named digest.Dige
 		return OpenManifest{}, registryError("look up "+name, err)
 	}
 	r, err := s.reader(ctx, b)
+	if errors.Is(err, ErrBlobUnavailable) { // pushed again, it heals
+		err = fmt.Errorf("%s: %w: %w", name, ErrManifestUnknown, err)
+	}
 	return OpenManifest{r, p.OCI.MediaType, named}, err
 }
 
+// ErrManifestHeld means that a manifest is under a hold and stays.
+var ErrManifestHeld = errors.New("manifest is held")
+
 // DeleteManifest removes a manifest of a repository and the tags that name it.
+// One that is held is ErrManifestHeld.
 func (s *Store) DeleteManifest(ctx context.Context, repository string, d digest.Digest, principal string) error {
 	name := repository + "@" + d.String()
 	p, _, err := s.reg.ManifestByDigest(ctx, repository, d)
@@ -137,10 +144,17 @@ func (s *Store) DeleteManifest(ctx context.Context, repository string, d digest.
 		return registryError("look up "+name, err)
 	}
 	_, err = s.reg.Append(ctx, event(principal, registry.PackageDeleted{Package: p.PackageKey}))
-	if errors.Is(err, registry.ErrConflict) {
-		return fmt.Errorf("%s: %w", name, ErrManifestUnknown)
+	if !errors.Is(err, registry.ErrConflict) {
+		return registryError("delete "+name, err)
 	}
-	return registryError("delete "+name, err)
+	_, err = s.reg.Package(ctx, p.PackageKey) // deleted meanwhile, or not to be deleted
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w", name, ErrManifestUnknown)
+	case err != nil:
+		return registryError("look up "+name, err)
+	}
+	return fmt.Errorf("%s: %w", name, ErrManifestHeld)
 }
 
 // DeleteTag removes a tag of a repository; the manifest stays.

@@ -28,7 +28,13 @@ import (
 //
 // The claim is why a request that read the row early and comes late takes back
 // nothing that another has had acknowledged meanwhile: going on from an older
-// state gives up the newer ones.
+// state gives up the newer ones. Of two requests at once the later goes on, since
+// the earlier may be a connection that nobody serves any more; what the earlier
+// one brings then is refused. The first chunk needs no claim: each request
+// begins an upload of its own, and one of them becomes the row's.
+//
+// The bytes of an upload whose row may have been saved are never removed: an
+// answer of the registry can be lost, and the row be there all the same.
 //
 // A finished row stays until it expires, so that a client whose answer was lost
 // gets it again.
@@ -53,6 +59,59 @@ type Chunk struct {
 	Body   io.Reader
 	Offset int64 // where the bytes belong, or -1: after those acknowledged
 	Size   int64 // bytes announced, or -1
+	Limit  int64 // bytes the whole upload may have, 0 for no limit
+}
+
+// check refuses a chunk that does not belong after the acknowledged bytes or
+// announces too many.
+func (c Chunk) check(acknowledged int64) error {
+	switch {
+	case c.Offset >= 0 && c.Offset != acknowledged:
+		return &OffsetError{Want: acknowledged, Got: c.Offset}
+	case c.Limit > 0 && max(c.Size, 0) > c.Limit-acknowledged:
+		return &TooLargeError{Limit: c.Limit}
+	}
+	return nil
+}
+
+// body returns the chunk's bytes, read no further than they may go: to the limit,
+// and to the end that was announced.
+func (c Chunk) body(acknowledged int64) io.Reader {
+	r := c.Body
+	if c.Limit > 0 {
+		r = &bounded{r, c.Limit - acknowledged, &TooLargeError{Limit: c.Limit}}
+	}
+	if c.Size >= 0 {
+		r = &bounded{r, c.Size, &SizeMismatchError{Want: c.Size, Got: c.Size + 1}}
+	}
+	return r
+}
+
+// bounded is a reader that fails where its source goes on after so many bytes.
+type bounded struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	if int64(n) > b.left {
+		return int(b.left), b.err
+	}
+	b.left -= int64(n)
+	return n, err
+}
+
+// TooLargeError says that an upload has more bytes than one may have.
+type TooLargeError struct{ Limit int64 }
+
+// Error names the limit.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("an upload may have %d bytes at most", e.Limit)
 }
 
 // BeginUpload opens a session for bytes that the options describe. Of the
@@ -132,8 +191,8 @@ func unknownUpload(id Session) error { return fmt.Errorf("upload %s: %w", id.ID,
 // AppendUpload adds a chunk to a session and returns its new state, which is
 // saved. On an error nothing of the chunk is kept and the session is as it was.
 //
-// Errors: ErrUploadUnknown, *OffsetError, ErrUploadChanged, *SizeMismatchError and
-// those of [Store.Put].
+// Errors: ErrUploadUnknown, *OffsetError, ErrUploadChanged, *SizeMismatchError,
+// *TooLargeError and those of [Store.Put].
 func (s *Store) AppendUpload(ctx context.Context, id Session, c Chunk) (Upload, error) {
 	u, err := s.open(ctx, id)
 	if err != nil {
@@ -145,73 +204,91 @@ func (s *Store) AppendUpload(ctx context.Context, id Session, c Chunk) (Upload, 
 	}
 	defer r.close()
 	if err := r.receive(ctx, c); err != nil {
-		return Upload{}, err
+		return Upload{}, r.explain(err)
 	}
-	return r.save(context.WithoutCancel(ctx))
+	saved, err := r.save(context.WithoutCancel(ctx))
+	return saved, r.explain(err)
 }
 
 // received is a session taken up by one request.
 type received struct {
 	*put
-	row    registry.Upload
-	upload backends.Upload
+	row     registry.Upload
+	upload  backends.Upload
+	inDoubt bool // the row may be saved with a state of this upload
+	checked bool // what is wanted was compared with bytes read again
+}
+
+// explain tells what it means that a backend does not know an upload which it
+// has just resumed: another request has gone on with it, or ended it.
+func (r *received) explain(err error) error {
+	if errors.Is(err, backends.ErrUploadUnknown) {
+		return fmt.Errorf("upload %s: %w: %w", r.row.ID, ErrUploadChanged, err)
+	}
+	return err
 }
 
 // resume takes a session up where its row says, if the chunk belongs there.
 func (s *Store) resume(ctx context.Context, u registry.Upload, c Chunk) (*received, error) {
-	if c.Offset >= 0 && c.Offset != u.Offset {
-		return nil, &OffsetError{Want: u.Offset, Got: c.Offset}
-	}
-	hash := digest.NewHasher()
-	if err := hash.UnmarshalBinary(u.Hash); err != nil {
-		return nil, fmt.Errorf("upload %s: saved state of the hashes: %w", u.ID, err)
+	if err := c.check(u.Offset); err != nil {
+		return nil, err
 	}
 	b := s.backend(u.BackendID)
 	if b == nil {
 		return nil, fmt.Errorf("upload %s: backend %q is not configured: %w", u.ID, u.BackendID, ErrBackendUnavailable)
 	}
+	hash := digest.NewHasher()
+	if err := hash.UnmarshalBinary(u.Hash); err != nil {
+		return nil, fmt.Errorf("upload %s: saved state of the hashes: %w", u.ID, err)
+	}
 	u, up, err := s.takeUp(ctx, b, u)
-	switch {
-	case errors.Is(err, backends.ErrUploadUnknown):
-		return nil, fmt.Errorf("upload %s: its bytes are gone: %w", u.ID, ErrUploadUnknown)
-	case errors.Is(err, ErrUploadChanged), errors.Is(err, ErrUploadUnknown), errors.Is(err, ErrRegistryUnavailable):
+	if err != nil && !errors.Is(err, errBytesGone) {
+		hash.Release()
 		return nil, err
-	case err != nil:
-		return nil, backendError("resume upload "+u.ID, u.BackendID, err)
 	}
 	p := &put{Store: s, PutOptions: PutOptions{Principal: u.Principal, Repository: u.Repository, Size: -1}, backendID: u.BackendID, hash: hash}
-	return &received{p, u, up}, nil
+	return &received{put: p, row: u, upload: up}, err
 }
 
+// errBytesGone means that a backend has nothing of an upload any more.
+var errBytesGone = fmt.Errorf("its bytes are gone: %w", ErrUploadUnknown)
+
 // takeUp claims a session that has bytes, so that no request that read its row
-// before can go on, and resumes it; one that has none yet begins.
+// before can go on, and resumes it; one that has none yet begins. A session
+// that is gone on with does not expire meanwhile. With errBytesGone the upload
+// is one of bytes that may have become an object.
 func (s *Store) takeUp(ctx context.Context, b backends.Backend, u registry.Upload) (registry.Upload, backends.Upload, error) {
 	if u.State == nil {
 		up, err := b.Begin(ctx, backends.Hint{Size: -1})
-		return u, up, err
+		return u, up, backendError("begin upload "+u.ID, u.BackendID, err)
 	}
-	u, err := s.reg.SaveUpload(ctx, u)
+	u.ExpiresAt = s.sessionEnd()
+	claimed, err := s.reg.SaveUpload(ctx, u)
 	if err != nil {
 		return u, nil, sessionError(u.ID, err)
 	}
 	up, err := b.Resume(ctx, u.State)
-	return u, up, err
+	if errors.Is(err, backends.ErrUploadUnknown) {
+		return claimed, &became{b: b, size: u.Offset}, fmt.Errorf("upload %s: %w", u.ID, errBytesGone)
+	}
+	return claimed, up, backendError("resume upload "+u.ID, u.BackendID, err)
 }
 
 // close lets go of the backend's upload: of one that was never saved nothing is
-// left, of a saved one what was saved.
+// left, of one that was, or may have been, what was saved.
 func (r *received) close() {
-	if r.row.State == nil {
-		r.upload.Abort(context.Background())
-		return
+	if r.row.State == nil && !r.inDoubt {
+		r.abort(context.Background(), r.upload)
+	} else {
+		r.upload.Close()
 	}
-	r.upload.Close()
+	r.hash.Release()
 }
 
 // receive streams a chunk through the hashes to the backend.
 func (r *received) receive(ctx context.Context, c Chunk) error {
 	before := r.hash.Size()
-	if err := r.copyIn(ctx, c.Body); err != nil {
+	if err := r.copyIn(ctx, c.body(before)); err != nil {
 		return err
 	}
 	if n := r.hash.Size() - before; c.Size >= 0 && n != c.Size {
@@ -256,7 +333,9 @@ func (r *received) save(ctx context.Context) (Upload, error) {
 	}
 	saved, err := r.reg.SaveUpload(ctx, next)
 	if err != nil {
-		return Upload{}, sessionError(r.row.ID, err)
+		err = sessionError(r.row.ID, err)
+		r.inDoubt = !errors.Is(err, ErrUploadChanged) && !errors.Is(err, ErrUploadUnknown)
+		return Upload{}, err
 	}
 	r.row = saved
 	return answer(saved), nil
@@ -274,17 +353,24 @@ func sessionError(id string, err error) error {
 	return registryError("save upload "+id, err)
 }
 
-// CancelUpload ends a session and leaves nothing of it.
-func (s *Store) CancelUpload(ctx context.Context, id Session) error {
-	u, err := s.open(ctx, id)
-	if err != nil {
-		return err
+// CancelUpload ends a session and leaves nothing of it. A request that goes on
+// with it at the time fails with ErrUploadUnknown.
+func (s *Store) CancelUpload(ctx context.Context, id Session) (err error) {
+	for range settleTries {
+		u, err := s.open(ctx, id)
+		if err != nil {
+			return err
+		}
+		err = s.reg.DeleteUpload(ctx, u.ID, u.Version)
+		if err == nil {
+			s.drop(context.WithoutCancel(ctx), u)
+			return nil
+		}
+		if !errors.Is(err, registry.ErrConflict) {
+			return sessionError(u.ID, err)
+		}
 	}
-	if err := s.reg.DeleteUpload(ctx, u.ID, u.Version); err != nil {
-		return sessionError(u.ID, err)
-	}
-	s.drop(context.WithoutCancel(ctx), u)
-	return nil
+	return fmt.Errorf("upload %s: %w", id.ID, ErrUploadChanged)
 }
 
 // drop removes what a session has on its backend. What cannot be removed now is

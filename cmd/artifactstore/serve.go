@@ -70,13 +70,13 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 		return err
 	}
 	defer reg.Close()
-	handler, list, err := assemble(ctx, c, reg, log, access)
+	handler, store, err := assemble(ctx, c, reg, log, access)
 	if err != nil {
 		return err
 	}
 	sweeping, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
-	background.Go(func() { sweepForever(sweeping, list, c.Retention.UploadGrace.Length(), log) })
+	background.Go(func() { sweepForever(sweeping, store, c.Retention.UploadGrace.Length(), log) })
 	defer background.Wait()
 	defer stop()
 	log.Info("serving", "address", "http://"+l.Addr().String(), "version", built(), "registry", c.Registry.String())
@@ -85,7 +85,7 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 
 // assemble puts the house together over an open registry. ctx ends when the
 // gateway is to stop.
-func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log, access *slog.Logger) (http.Handler, []cas.Backend, error) {
+func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log, access *slog.Logger) (http.Handler, *cas.Store, error) {
 	if err := checkLocations(ctx, reg, c); err != nil {
 		return nil, nil, err
 	}
@@ -107,6 +107,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		Backends:      list,
 		Policy:        policy(c),
 		BufferedBytes: buffered,
+		UploadGrace:   c.Retention.UploadGrace.Length(),
 		Log:           log,
 	})
 	if err != nil {
@@ -114,14 +115,15 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 	}
 	metrics.Watch(store)
 	return gateway.New(gateway.Options{
-		Store:       store,
-		Metrics:     metrics,
-		UploadBytes: c.Limits.UploadBytes,
-		Pace:        gateway.Pace{Idle: c.Limits.Idle.Length(), MinimumRate: c.Limits.MinimumRateBytes},
-		Log:         log,
-		Access:      access,
-		Draining:    ctx.Done(),
-	}), list, nil
+		Store:         store,
+		Metrics:       metrics,
+		UploadBytes:   c.Limits.UploadBytes,
+		ManifestBytes: c.Limits.ManifestBytes,
+		Pace:          gateway.Pace{Idle: c.Limits.Idle.Length(), MinimumRate: c.Limits.MinimumRateBytes},
+		Log:           log,
+		Access:        access,
+		Draining:      ctx.Done(),
+	}), store, nil
 }
 
 // greetTime bounds the first look at the backends, all at once.

@@ -58,12 +58,16 @@ func (e *Error) Error() string {
 }
 
 // Write answers with the error. A HEAD request gets no body from the server.
+// Header fields that described a success are removed.
 func (e *Error) Write(w http.ResponseWriter) {
 	text, err := json.Marshal(map[string][]Entry{"errors": e.Entries})
 	if err != nil {
 		text = []byte(`{"errors":[]}`)
 	}
 	h := w.Header()
+	for _, field := range []string{"Content-Disposition", "Content-Security-Policy", "Docker-Content-Digest", "Etag", "Last-Modified", "Link", "Oci-Subject", "Oci-Tag"} {
+		h.Del(field)
+	}
 	for name, values := range e.Header {
 		h[name] = values
 	}
@@ -76,6 +80,7 @@ func (e *Error) Write(w http.ResponseWriter) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(text)+1))
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.Status)
 	w.Write(append(text, '\n'))
 }

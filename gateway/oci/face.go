@@ -17,7 +17,8 @@ type Face struct {
 	// ManifestBytes is the largest manifest taken; at least 4 MiB to be useful to
 	// all clients.
 	ManifestBytes int64
-	// UploadBytes is the largest request body of an upload, 0 for no limit.
+	// UploadBytes is the largest blob taken, in however many requests, 0 for no
+	// limit.
 	UploadBytes int64
 }
 

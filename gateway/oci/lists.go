@@ -12,7 +12,7 @@ import (
 
 // listTags answers end-8.
 func (f *Face) listTags(w http.ResponseWriter, r *http.Request, q Request) error {
-	tags, more, err := page(f.Store.Tags(r.Context(), q.Repository, q.Page.Last), q.Page.limit())
+	tags, more, err := page(f.Store.Tags(r.Context(), q.Repository, q.Page.Last), q.Page.limit(), named)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (f *Face) known(ctx context.Context, repository string) error {
 
 // listCatalog answers /v2/_catalog.
 func (f *Face) listCatalog(w http.ResponseWriter, r *http.Request, q Request) error {
-	names, more, err := page(f.Store.Repositories(r.Context(), q.Page.Last), q.Page.limit())
+	names, more, err := page(f.Store.Repositories(r.Context(), q.Page.Last), q.Page.limit(), named)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (f *Face) listCatalog(w http.ResponseWriter, r *http.Request, q Request) er
 	return answerJSON(w, http.StatusOK, "application/json", map[string][]string{"repositories": names})
 }
 
-// descriptor is an entry of an image index (image-spec descriptor.md).
+// listed is an entry of an image index (image-spec descriptor.md).
 type listed struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       digest.Digest     `json:"digest"`
@@ -63,7 +63,7 @@ type listed struct {
 // listReferrers answers end-12. A repository or a subject that is not there has
 // no referrers, which is no error.
 func (f *Face) listReferrers(w http.ResponseWriter, r *http.Request, q Request) error {
-	found, more, err := page(f.Store.Referrers(r.Context(), q.Repository, q.Digest, q.ArtifactType, q.Page.Last), q.Page.limit())
+	found, more, err := page(f.Store.Referrers(r.Context(), q.Repository, q.Digest, q.ArtifactType, q.Page.Last), q.Page.limit(), annotated)
 	if err != nil {
 		return err
 	}
@@ -94,20 +94,38 @@ func describe(m cas.Referrer) listed {
 	return listed{m.OCI.MediaType, name, m.Size, m.OCI.ArtifactType, m.OCI.Annotations}
 }
 
-// page collects at most n entries of a list and says whether there are more.
-func page[T any](list iter.Seq2[T, error], n int) (entries []T, more bool, err error) {
+// pageBytes is about how large a page may become: clients read lists of
+// manifests like manifests, and take 4 MiB of them.
+const pageBytes = 3 << 20
+
+// page collects at most n entries of a list, fewer where they become too large,
+// and says whether there are more.
+func page[T any](list iter.Seq2[T, error], n int, size func(T) int) (entries []T, more bool, err error) {
 	entries = []T{} // an empty list is [], not null
 	if n == 0 {
 		return entries, false, nil
 	}
+	room := pageBytes
 	for e, err := range list {
 		if err != nil {
 			return nil, false, err
 		}
-		if len(entries) == n {
+		room -= size(e)
+		if len(entries) == n || (room < 0 && len(entries) > 0) {
 			return entries, true, nil
 		}
 		entries = append(entries, e)
 	}
 	return entries, false, nil
+}
+
+func named(s string) int { return len(s) }
+
+// annotated is about how many bytes a referrer takes in a list.
+func annotated(m cas.Referrer) int {
+	n := 512
+	for key, value := range m.OCI.Annotations {
+		n += len(key) + len(value) + 6
+	}
+	return n
 }

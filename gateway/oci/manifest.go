@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"artifactstore/cas/digest"
 )
@@ -144,7 +145,8 @@ func references(f form, top map[string]json.RawMessage) ([]Descriptor, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.IsManifest = f.list == "manifests"
+		_, known := forms[d.MediaType] // an index may list blobs too, as build caches do
+		d.IsManifest = f.list == "manifests" && known
 		all = append(all, d)
 	}
 	return all, nil
@@ -192,8 +194,19 @@ func annotations(raw json.RawMessage) (map[string]string, error) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return nil, invalid("annotations are not texts by name")
 	}
+	if len(m) > maxAnnotations {
+		return nil, invalid("%d annotations: %d at most", len(m), maxAnnotations)
+	}
+	for name, value := range m {
+		if strings.ContainsRune(name+value, 0) {
+			return nil, invalid("the annotation %.80q has a NUL", name)
+		}
+	}
 	return m, nil
 }
+
+// maxAnnotations is far beyond what is in use.
+const maxAnnotations = 10_000
 
 // artifactType is what a list of referrers shows and filters by.
 func artifactType(f form, top map[string]json.RawMessage) (string, error) {
@@ -237,6 +250,9 @@ func text(raw json.RawMessage, what string) (string, error) {
 	}
 	if len(*s) > 255 {
 		return "", invalid("%s is longer than 255 bytes", what)
+	}
+	if strings.ContainsFunc(*s, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return "", invalid("%s has characters that cannot be printed", what)
 	}
 	return *s, nil
 }

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -31,7 +32,11 @@ func (f *Face) pullManifest(w http.ResponseWriter, r *http.Request, q Request) e
 	if q.Tag != "" {
 		h.Set("Cache-Control", "no-cache") // a tag moves
 	}
-	return content.Serve(w, r, m.Blob)
+	err = content.Serve(w, r, m.Blob)
+	if errors.Is(err, cas.ErrBlobUnavailable) { // lost, as it turns out: pushed again, it heals
+		return fmt.Errorf("%w: %w", cas.ErrManifestUnknown, err)
+	}
+	return err
 }
 
 // pushManifest answers end-7.
@@ -65,11 +70,15 @@ func (f *Face) pushManifest(w http.ResponseWriter, r *http.Request, q Request) e
 	return created(w, "/v2/"+q.Repository+"/manifests/"+name.String(), name)
 }
 
-func (f *Face) manifestBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.ManifestBytes))
-	var large *http.MaxBytesError
+func (f *Face) manifestBody(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+	tooLarge := r.ContentLength > f.ManifestBytes
+	if !tooLarge {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, f.ManifestBytes))
+		var large *http.MaxBytesError
+		tooLarge = errors.As(err, &large)
+	}
 	switch {
-	case errors.As(err, &large):
+	case tooLarge:
 		return nil, refuse(http.StatusRequestEntityTooLarge, SizeInvalid, "a manifest may have %d bytes at most", f.ManifestBytes)
 	case err != nil:
 		return nil, &cas.SourceError{Err: err}

@@ -19,6 +19,9 @@ func Problem(err error) *Error {
 		size     *cas.ReferenceSizeError
 		mismatch *cas.DigestMismatchError
 		length   *cas.SizeMismatchError
+		large    *cas.TooLargeError
+		media    *cas.MediaTypeError
+		offset   *cas.OffsetError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -27,6 +30,20 @@ func Problem(err error) *Error {
 		return missing(lacks.Digests)
 	case errors.As(err, &size):
 		return one400(ManifestInvalid, size)
+	case errors.As(err, &media):
+		return one400(ManifestInvalid, media)
+	case errors.As(err, &large):
+		return single(http.StatusRequestEntityTooLarge, SizeInvalid, large.Error())
+	case errors.As(err, &offset):
+		return single(http.StatusRequestedRangeNotSatisfiable, BlobUploadInvalid, offset.Error())
+	case errors.Is(err, cas.ErrUploadChanged):
+		return single(http.StatusRequestedRangeNotSatisfiable, BlobUploadInvalid, "another request went on with the upload meanwhile")
+	case errors.Is(err, cas.ErrManifestHeld):
+		return &Error{
+			Status:  http.StatusMethodNotAllowed,
+			Allow:   "GET, HEAD, PUT",
+			Entries: []Entry{{Code: Denied, Message: "the manifest is held and cannot be deleted"}},
+		}
 	case errors.As(err, &mismatch):
 		return one400(DigestInvalid, mismatch)
 	case errors.As(err, &length):

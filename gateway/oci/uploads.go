@@ -40,25 +40,17 @@ func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) er
 // storeWhole takes a blob in one request (end-4b).
 func (f *Face) storeWhole(w http.ResponseWriter, r *http.Request, q Request, o cas.PutOptions) error {
 	o.Want, o.Size = []digest.Digest{q.Want}, r.ContentLength
-	body, err := f.body(w, r)
-	if err != nil {
-		return err
+	body := io.Reader(r.Body)
+	if f.UploadBytes > 0 {
+		if r.ContentLength > f.UploadBytes {
+			return &cas.TooLargeError{Limit: f.UploadBytes}
+		}
+		body = http.MaxBytesReader(w, r.Body, f.UploadBytes)
 	}
 	if _, err := f.Store.Put(r.Context(), body, o); err != nil {
 		return err
 	}
 	return created(w, blobPath(q.Repository, q.Want), q.Want)
-}
-
-// body is the request's body within the limit.
-func (f *Face) body(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
-	if f.UploadBytes <= 0 {
-		return r.Body, nil
-	}
-	if r.ContentLength > f.UploadBytes {
-		return nil, refuse(http.StatusRequestEntityTooLarge, SizeInvalid, "an upload may have %d bytes at most", f.UploadBytes)
-	}
-	return http.MaxBytesReader(w, r.Body, f.UploadBytes), nil
 }
 
 // sessionOf names the session of a request.
@@ -95,7 +87,7 @@ func (f *Face) statUpload(w http.ResponseWriter, r *http.Request, q Request) err
 // patchUpload answers end-5. Without Content-Range the bytes follow what is
 // there, whatever their number.
 func (f *Face) patchUpload(w http.ResponseWriter, r *http.Request, q Request) error {
-	c, err := f.chunk(w, r)
+	c, err := f.chunk(r)
 	if err != nil {
 		return err
 	}
@@ -107,18 +99,11 @@ func (f *Face) patchUpload(w http.ResponseWriter, r *http.Request, q Request) er
 }
 
 // chunk reads what a request says of the bytes it brings.
-func (f *Face) chunk(w http.ResponseWriter, r *http.Request) (cas.Chunk, error) {
+func (f *Face) chunk(r *http.Request) (cas.Chunk, error) {
 	within, ranged, err := parseContentRange(r.Header)
-	if err != nil {
-		return cas.Chunk{}, err
-	}
-	body, err := f.body(w, r)
-	if err != nil {
-		return cas.Chunk{}, err
-	}
-	c := cas.Chunk{Body: body, Offset: -1, Size: r.ContentLength}
-	if !ranged {
-		return c, nil
+	c := cas.Chunk{Body: r.Body, Offset: -1, Size: r.ContentLength, Limit: f.UploadBytes}
+	if err != nil || !ranged {
+		return c, err
 	}
 	if c.Size >= 0 && c.Size != within.size() {
 		return c, refuse(http.StatusBadRequest, SizeInvalid, "Content-Range has %d bytes, Content-Length %d", within.size(), c.Size)
@@ -134,7 +119,7 @@ func (f *Face) whereTo(r *http.Request, q Request, err error) error {
 	if !errors.As(err, &offset) && !errors.Is(err, cas.ErrUploadChanged) {
 		return err
 	}
-	e := refuse(http.StatusRequestedRangeNotSatisfiable, BlobUploadInvalid, "%v", err).(*Error)
+	e := Problem(err)
 	if u, err := f.Store.StatUpload(r.Context(), sessionOf(r, q)); err == nil {
 		e.Header = http.Header{}
 		setUpload(e.Header, q.Repository, u)
@@ -144,7 +129,7 @@ func (f *Face) whereTo(r *http.Request, q Request, err error) error {
 
 // closeUpload answers end-6.
 func (f *Face) closeUpload(w http.ResponseWriter, r *http.Request, q Request) error {
-	c, err := f.chunk(w, r)
+	c, err := f.chunk(r)
 	if err != nil {
 		return err
 	}
