@@ -35,6 +35,7 @@ var retentionCases = []testCase{
 	{"Seen", testSeen},
 	{"Collected", testCollected},
 	{"KeptAtOnce", testKeptAtOnce},
+	{"IdleSince", testIdleSince},
 	{"Collectable", testCollectable},
 	{"Removals", testRemovals},
 	{"Expirable", testExpirable},

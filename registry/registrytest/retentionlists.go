@@ -10,6 +10,58 @@ import (
 	"artifactstore/registry"
 )
 
+// testIdleSince says of each event whether a blob is idle from then on.
+func testIdleSince(t *testing.T, db *database) {
+	r, other := db.keeping(), db.keeping()
+	mustAppend(t, r, by("ci", stored(2), recorded(2, "local"))...)
+	since := step(t, r, stored(1)).Time
+	c := keeper{t: t, ctx: t.Context(), reg: other}
+	check := func(what string) {
+		t.Helper()
+		for _, idle := range collectable(t, c, registry.Forever, 0, digest.Digest{}, 10) {
+			if idle.SHA256 == blob(1) && !idle.Since.Equal(since) {
+				t.Errorf("%s: idle since %s, want %s", what, idle.Since, since)
+			}
+			if idle.SHA256 == blob(1) {
+				return
+			}
+		}
+		t.Errorf("%s: not collectable at the end of time", what)
+	}
+	unchanged := func(what string, d ...registry.Data) {
+		t.Helper()
+		mustAppend(t, r, by("ci", d...)...)
+		check(what)
+	}
+	dropped := func(what string, d registry.Data) {
+		t.Helper()
+		since = step(t, r, d).Time
+		check(what)
+	}
+	check("stored")
+	unchanged("a location", recorded(1, "local"), failed(1, "local"), repaired(1, "local"))
+	unchanged("its SHA-512", withSHA512(stored(1)))
+	unchanged("a lease that is over", leased(1, over))
+	unchanged("a release without a lease", outOf("app", released(1)))
+	dropped("a release", released(1))
+	mustAppend(t, r, by("ci", files("1", file("a", 1), file("b", 1), file("c", 2)), added("1", "a", 2))...)
+	dropped("its last file replaced", added("1", "b", 2))
+	unchanged("a file of another taken out", takenOut("1", "c"))
+	mustAppend(t, r, by("ci", added("1", "d", 1))...)
+	dropped("its last file taken out", takenOut("1", "d"))
+	mustAppend(t, r, by("ci", sealed("1", 1, 6))...)
+	dropped("the package deleted that has it as manifest", deleted(filesKey("1")))
+	mustAppend(t, r, by("ci", manifest("app", 2, 1), manifest("app", 1), deleted(manifestKey("app", 1)))...)
+	dropped("the last package expired", expired(manifestKey("app", 2), 1))
+	mustAppend(t, r, by("ci", leased(1, day(5)), of("app", leased(1, day(3))))...)
+	since = day(5)
+	check("two leases")
+	mustAppend(t, r, by("ci", released(1))...)
+	since = day(3)
+	check("the longer one released")
+	agrees(t, other)
+}
+
 // testCollectable asks at every moment that matters, and a microsecond around it.
 func testCollectable(t *testing.T, db *database) {
 	r, other := db.keeping(), db.keeping()
@@ -104,6 +156,11 @@ func testExpirable(t *testing.T, db *database) {
 	for _, p := range want {
 		check("standard", p.ChangedAt, 100)
 		check("standard", p.ChangedAt.Add(time.Microsecond), 100)
+	}
+	// What changed at the very moment has not changed before it.
+	first, err := other.Expirable(t.Context(), "standard", want[0].ChangedAt, 1)
+	if err != nil || len(first) != 0 {
+		t.Errorf("expirable before anything changed: %v, %v", first, err)
 	}
 	// What is named follows what names it, and the log agrees.
 	mustAppend(t, r, by("gateway", expired(manifestKey("app", 2), 1), letGo(filesKey("6"), "case"))...)
