@@ -144,10 +144,12 @@ func makeFolder(dir string) error {
 
 // dialWriter opens the connection that writes. Its busy time-out is nought: the
 // writer asks for the lock itself, more often than SQLite does. A checkpoint
-// every 16 MB copies a page that many commits changed once.
+// every 16 MB copies a page that many commits changed once. What a savepoint
+// keeps stays in memory: in a temporary file it would be one more for the disk's
+// journal at each commit.
 func dialWriter(path string) (*conn, error) {
 	return dial(path, 0, "foreign_keys(1)", "synchronous(FULL)",
-		"cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
+		"temp_store(MEMORY)", "cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
 }
 
 // Close waits for the calls under way and closes the database. Calls that come
