@@ -26,6 +26,9 @@ const (
 SELECT f.path, f.blob FROM package_files AS f
 WHERE f.package = (SELECT id FROM packages WHERE ` + keySQL + `) AND f.path > $4 ORDER BY f.path LIMIT $5`
 
+	fileSQL = `
+SELECT f.path, f.blob FROM package_files AS f WHERE f.package = (SELECT id FROM packages WHERE ` + keySQL + `) AND f.path = $4`
+
 	usedInSQL = `
 SELECT producer, name, version FROM packages WHERE id = coalesce(
     (SELECT package FROM package_files WHERE blob = $2 AND repository = $1 LIMIT 1),
@@ -82,14 +85,20 @@ func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after strin
 	}
 	return list[registry.File]{
 		what: "files of " + k.String(), sql: filesSQL, args: []any{k.Producer, k.Name, k.Version},
-		scan: func(row pgx.CollectableRow) (f registry.File, err error) {
-			var blob []byte
-			err = row.Scan(&f.Path, &blob)
-			f.Blob = digestOf(digest.SHA256, blob)
-			return f, err
-		},
-		key: func(f registry.File) string { return f.Path },
+		scan: scanFile, key: func(f registry.File) string { return f.Path },
 	}.walk(ctx, r, after)
+}
+
+// File implements [registry.Packages].
+func (r *Registry) File(ctx context.Context, k registry.PackageKey, path string) (registry.File, error) {
+	return one(ctx, r, "file "+path+" of "+k.String(), scanFile, fileSQL, k.Producer, k.Name, k.Version, path)
+}
+
+func scanFile(row pgx.CollectableRow) (f registry.File, err error) {
+	var blob []byte
+	err = row.Scan(&f.Path, &blob)
+	f.Blob = digestOf(digest.SHA256, blob)
+	return f, err
 }
 
 // UsedIn implements [registry.Packages].
@@ -149,8 +158,4 @@ func textsOf(b []byte) (m map[string]string, err error) {
 		err = json.Unmarshal(b, &m)
 	}
 	return m, err
-}
-
-func (r *Registry) File(ctx context.Context, k registry.PackageKey, path string) (f registry.File, err error) {
-	return f, registry.ErrUnavailable
 }
