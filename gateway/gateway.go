@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -90,13 +91,13 @@ func New(o Options) http.Handler {
 	// A path is taken as it was sent: cleaning it, or following the router's
 	// redirects, would give one resource several spellings.
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	// The router tries one route after the other, each with a regular expression:
+	// The router tries one route after the other, most with a regular expression:
 	// the busiest stand first.
+	r.NewRoute().MatcherFunc(segmentAfter("/v1/blobs/", "digest")).Handler(g.serve("/v1/blobs/{digest}", plainForm, face.Blob))
 	for _, at := range []struct {
 		route string
 		h     handler
 	}{
-		{"/v1/blobs/{digest}", face.Blob},
 		{"/v1/blobs", face.Blobs},
 		{"/v1/events", op.Events},
 		{"/livez", op.Live},
@@ -120,6 +121,19 @@ func (g *gateway) distribution(face *oci.Face) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		routes[oci.Route(r)].ServeHTTP(w, r)
 	})
+}
+
+// segmentAfter matches what the template prefix{name} does, a prefix and one
+// segment, for a tenth of the price, which was an eighth of all that a HEAD costs.
+func segmentAfter(prefix, name string) mux.MatcherFunc {
+	return func(r *http.Request, m *mux.RouteMatch) bool {
+		segment, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix)
+		if !ok || segment == "" || strings.Contains(segment, "/") {
+			return false
+		}
+		m.Vars = map[string]string{name: segment}
+		return true
+	}
 }
 
 // trailers lets a handler see a trailer that was not announced: the server puts
