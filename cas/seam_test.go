@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"artifactstore/backends"
 	"artifactstore/cas/digest"
@@ -111,6 +112,28 @@ func (b *seamBackend) Begin(ctx context.Context, hint backends.Hint) (u backends
 	return &seamUpload{u, b.seam}, nil
 }
 
+func (b *seamBackend) Resume(ctx context.Context, state []byte) (u backends.Upload, err error) {
+	err = b.call("resume", errBackend, func() (err error) {
+		u, err = b.Backend.Resume(ctx, state)
+		return err
+	})
+	if err != nil {
+		if u != nil { // resumed, but nobody was told
+			u.Close()
+		}
+		return nil, err
+	}
+	return &seamUpload{u, b.seam}, nil
+}
+
+func (b *seamBackend) Stat(ctx context.Context, key string) (info backends.Info, err error) {
+	err = b.call("stat", errBackend, func() (err error) {
+		info, err = b.Backend.Stat(ctx, key)
+		return err
+	})
+	return info, err
+}
+
 func (b *seamBackend) Open(ctx context.Context, key string, off, n int64) (r io.ReadCloser, err error) {
 	err = b.call("open", errBackend, func() (err error) {
 		r, err = b.Backend.Open(ctx, key, off, n)
@@ -134,6 +157,17 @@ func (u *seamUpload) Write(p []byte) (n int, err error) {
 		return err
 	})
 	return n, err
+}
+
+func (u *seamUpload) Suspend(ctx context.Context) (state []byte, err error) {
+	err = u.call("suspend", errBackend, func() (err error) {
+		state, err = u.Upload.Suspend(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return state, nil
 }
 
 func (u *seamUpload) Commit(ctx context.Context, key string) error {
@@ -168,4 +202,39 @@ func (r *seamRegistry) Blob(ctx context.Context, d digest.Digest) (b registry.Bl
 		return err
 	})
 	return b, err
+}
+
+func (r *seamRegistry) CreateUpload(ctx context.Context, u registry.Upload) error {
+	return r.call("create", errRegistry, func() error { return r.Registry.CreateUpload(ctx, u) })
+}
+
+func (r *seamRegistry) Upload(ctx context.Context, id string) (u registry.Upload, err error) {
+	err = r.call("upload", errRegistry, func() (err error) {
+		u, err = r.Registry.Upload(ctx, id)
+		return err
+	})
+	return u, err
+}
+
+func (r *seamRegistry) SaveUpload(ctx context.Context, u registry.Upload) (saved registry.Upload, err error) {
+	err = r.call("save", errRegistry, func() (err error) {
+		saved, err = r.Registry.SaveUpload(ctx, u)
+		return err
+	})
+	if err != nil {
+		return registry.Upload{}, err
+	}
+	return saved, nil
+}
+
+func (r *seamRegistry) DeleteUpload(ctx context.Context, id string, version int64) error {
+	return r.call("forget", errRegistry, func() error { return r.Registry.DeleteUpload(ctx, id, version) })
+}
+
+func (r *seamRegistry) ExpiredUploads(ctx context.Context, before time.Time, limit int) (list []registry.Upload, err error) {
+	err = r.call("expired", errRegistry, func() (err error) {
+		list, err = r.Registry.ExpiredUploads(ctx, before, limit)
+		return err
+	})
+	return list, err
 }
