@@ -37,13 +37,6 @@ func TestRegistry(t *testing.T) {
 	})
 }
 
-func TestPackages(t *testing.T) {
-	registrytest.RunPackages(t, func(t *testing.T) func(t *testing.T) registrytest.Full {
-		url := pgtest.New(t)
-		return func(t *testing.T) registrytest.Full { return open(t, url) }
-	})
-}
-
 // open opens a database for a caller that closes it.
 func open(t testing.TB, url string) *postgres.Registry {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 type comparison struct {
 	t     reporter
 	ctx   context.Context
-	reg   Full
+	reg   registry.Registry
 	model *registry.Model
 }
 
@@ -96,7 +96,7 @@ func (c comparison) referrers(name string, subjects []string, artifactType strin
 }
 
 // agreesPackages checks that the views of packages are the replay of the log.
-func agreesPackages(t *testing.T, r Full, log []registry.Record, m *registry.Model) {
+func agreesPackages(t *testing.T, r registry.Registry, log []registry.Record, m *registry.Model) {
 	t.Helper()
 	c := comparison{t, t.Context(), r, m}
 	repositories := map[string]bool{}

@@ -11,7 +11,7 @@ import (
 )
 
 func testManifestByTag(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, append(located(1, 2, 3), by("ci", manifest("app", 1, 3), manifest("app", 2), manifest("web", 1))...)...)
 	names := func(repository, tag string, want registry.Tag) {
 		t.Helper()
@@ -56,7 +56,7 @@ func testManifestByTag(t *testing.T, db *database) {
 }
 
 func testManifestByDigest(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, append(located(1, 2, 3), by("ci", manifest("app", 1, 2), manifest("web", 3), recorded(1, "far"), failed(1, "local"),
 		files("1", file("a", 3)), sealed("1", 2, 1))...)...)
 	d := withSHA512(stored(1))
@@ -82,7 +82,7 @@ func testManifestByDigest(t *testing.T, db *database) {
 
 // testManifestPushedWithTags pushes as the engine does: one append, all or nothing.
 func testManifestPushedWithTags(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1)...)
 	push := append(put("local", 2), by("ci", manifest("team/app", 2, 1), tagged("team/app", "v1", 2), tagged("team/app", "latest", 2))...)
 	before := whole(t, r)
@@ -104,7 +104,7 @@ func testManifestPushedWithTags(t *testing.T, db *database) {
 }
 
 func testReferrers(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	subject := withSHA512(stored(0))
 	spellings := []string{subject.SHA256.String(), subject.BLAKE3.String(), subject.SHA512.String()}
 	const n = 20

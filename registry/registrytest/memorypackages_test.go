@@ -5,20 +5,11 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
-	"testing"
 	"time"
 
 	"artifactstore/cas/digest"
 	"artifactstore/registry"
 )
-
-// TestPackageSuite is TestSuite for packages.
-func TestPackageSuite(t *testing.T) {
-	RunPackages(t, func(t *testing.T) func(t *testing.T) Full {
-		db := newMemory()
-		return func(t *testing.T) Full { return &handle{memory: db} }
-	})
-}
 
 // list walks what a function finds from a key, an entry at a time, so that the
 // model may change in between.

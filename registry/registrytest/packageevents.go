@@ -9,7 +9,7 @@ import (
 )
 
 func testPackageCreated(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	_, err := r.Package(t.Context(), filesKey("1"))
 	wantError(t, "unknown package", err, fs.ErrNotExist)
 	mustAppend(t, r, located(1, 2, 3)...)
@@ -46,7 +46,7 @@ func testPackageCreated(t *testing.T, db *database) {
 
 // testPackageOfManyFiles creates more files than a statement has parameters.
 func testPackageOfManyFiles(t *testing.T, db *database) {
-	r := db.full()
+	r := db.open()
 	mustAppend(t, r, located(1, 2)...)
 	const n = 5000
 	list := make([]registry.File, n)
@@ -119,7 +119,7 @@ func packageMisfits() map[string]registry.Data {
 }
 
 func testPackageConflicts(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, packageBeginning()...)
 	before := whole(t, r)
 	fits := by("ci", files("fits", file("a", 1), file("b", 4)), renewed(filesKey("open"), "release"), tagged("team/web", "fits", 3),
@@ -141,7 +141,7 @@ func testPackageConflicts(t *testing.T, db *database) {
 // testPackageConflictsWithinOneAppend appends events that fit, or do not, only
 // because of earlier ones of the same call.
 func testPackageConflictsWithinOneAppend(t *testing.T, db *database) {
-	r := db.full()
+	r := db.open()
 	mustAppend(t, r, located(1, 2)...)
 	for what, call := range map[string][]registry.Data{
 		"created twice":             {files("1"), files("1")},
@@ -169,7 +169,7 @@ func testPackageConflictsWithinOneAppend(t *testing.T, db *database) {
 
 // testPackageChanges changes a package in every way and looks at it each time.
 func testPackageChanges(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2, 3)...)
 	k := filesKey("1")
 	want := registry.Package{PackageKey: k, Format: registry.FormatFiles, State: registry.Open, RetentionClass: "standard"}
@@ -207,7 +207,7 @@ func testPackageChanges(t *testing.T, db *database) {
 }
 
 func testPackageDeleted(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2, 3)...)
 	// 1 is a child of the index 2; both are in another repository too.
 	mustAppend(t, r, by("ci", manifest("app", 1, 3), manifest("app", 2, 1), manifest("team/app", 1, 3),
@@ -247,7 +247,7 @@ func testPackageDeleted(t *testing.T, db *database) {
 
 // testPackagesAtOnce has many create one package, change it and tag over two handles.
 func testPackagesAtOnce(t *testing.T, db *database) {
-	handles := []Full{db.full(), db.full()}
+	handles := []registry.Registry{db.open(), db.open()}
 	mustAppend(t, handles[0], append(located(1, 2, 3), by("ci", manifest("app", 1), manifest("app", 2))...)...)
 	const n = 12
 	won := make([]bool, n)

@@ -98,7 +98,7 @@ func step(t *testing.T, r registry.Registry, d registry.Data) registry.Record {
 	return records(t, r, last-1)[0]
 }
 
-func mustPackage(t *testing.T, r Full, k registry.PackageKey) registry.Package {
+func mustPackage(t *testing.T, r registry.Registry, k registry.PackageKey) registry.Package {
 	t.Helper()
 	p, err := r.Package(t.Context(), k)
 	if err != nil {

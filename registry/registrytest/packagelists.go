@@ -45,7 +45,7 @@ func shuffled() []string {
 }
 
 func testFiles(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2)...)
 	mustAppend(t, r, by("ci", files("1"), files("10", file("a", 1)), files("2", file("a", 2)))...)
 	for i, path := range shuffled() {
@@ -73,7 +73,7 @@ func testFiles(t *testing.T, db *database) {
 }
 
 func testTags(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, append(located(1, 2), by("ci", manifest("app", 1), manifest("app", 2), manifest("app-2", 1), tagged("app-2", "other", 1))...)...)
 	want := make([]registry.Tag, len(tricky))
 	for i, name := range shuffled() {
@@ -87,7 +87,7 @@ func testTags(t *testing.T, db *database) {
 }
 
 func testRepositories(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2)...)
 	for _, name := range shuffled() {
 		mustAppend(t, r, by("ci", manifest(name, 1), manifest(name, 2), deleted(manifestKey(name, 1)))...)
@@ -99,7 +99,7 @@ func testRepositories(t *testing.T, db *database) {
 
 // testAppendWhileListing appends within the loops, and looks elsewhere.
 func testAppendWhileListing(t *testing.T, db *database) {
-	r := db.full()
+	r := db.open()
 	mustAppend(t, r, append(located(1), by("ci", files("1", file("b", 1), file("d", 1)), manifest("b", 1), manifest("d", 1),
 		tagged("b", "b", 1), tagged("b", "d", 1))...)...)
 	n := 0
@@ -133,7 +133,7 @@ func testAppendWhileListing(t *testing.T, db *database) {
 }
 
 func testPackageTotals(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2)...)
 	step := func(open, sealed int64, d registry.Data) {
 		t.Helper()
@@ -153,7 +153,7 @@ func testPackageTotals(t *testing.T, db *database) {
 }
 
 // packageHistory fills a registry with something of everything.
-func packageHistory(t *testing.T, r Full) {
+func packageHistory(t *testing.T, r registry.Registry) {
 	t.Helper()
 	mustAppend(t, r, packageBeginning()...)
 	for n := range 20 {
@@ -165,7 +165,7 @@ func packageHistory(t *testing.T, r Full) {
 }
 
 func testCheckPackages(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	packageHistory(t, r)
 	before := whole(t, r)
 	want := registry.Report{Position: before.Totals.Position, Blobs: before.Totals.Blobs}

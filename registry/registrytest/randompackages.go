@@ -37,7 +37,7 @@ func (p packageNames) extend() {
 	}
 	p.run.compare = func(reg registry.Registry) {
 		compare(reg)
-		p.compare(reg.(Full))
+		p.compare(reg)
 	}
 }
 
@@ -151,7 +151,7 @@ func (p packageNames) sealed(t *rapid.T) registry.PackageSealed {
 }
 
 // compare checks what a registry says of the run's packages.
-func (p packageNames) compare(reg Full) {
+func (p packageNames) compare(reg registry.Registry) {
 	c := comparison{p.T, p.ctx, reg, &p.model}
 	for _, k := range p.keys() {
 		c.pack(k)
@@ -170,7 +170,7 @@ func (p packageNames) compare(reg Full) {
 }
 
 // catalog compares the run's part of the catalog.
-func (p packageNames) catalog(reg Full) {
+func (p packageNames) catalog(reg registry.Registry) {
 	var got []string
 	for name, err := range reg.Repositories(p.ctx, p.producer()) {
 		if err != nil {

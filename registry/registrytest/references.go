@@ -8,7 +8,7 @@ import (
 )
 
 func testReferences(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2, 3)...)
 	step := func(what string, d registry.Data, want ...int64) {
 		t.Helper()
@@ -39,7 +39,7 @@ func testReferences(t *testing.T, db *database) {
 }
 
 func testUsedIn(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2, 3, 4)...)
 	mustAppend(t, r, by("ci", manifest("app", 1, 2), manifest("app", 4, 2), manifest("app/web", 3, 1),
 		registry.PackageCreated{Package: registry.PackageKey{Producer: "ci", Name: "app", Version: "1"}, Format: registry.FormatFiles,

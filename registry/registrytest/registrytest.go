@@ -8,6 +8,7 @@
 package registrytest
 
 import (
+	"slices"
 	"testing"
 
 	"artifactstore/registry"
@@ -20,7 +21,7 @@ type Opener = func(t *testing.T) registry.Registry
 // Run runs the suite. fresh makes an empty database, which lives until t ends,
 // and returns its opener.
 func Run(t *testing.T, fresh func(t *testing.T) Opener) {
-	for _, c := range cases {
+	for _, c := range slices.Concat(cases, packageCases) {
 		t.Run(c.name, func(t *testing.T) { c.test(t, &database{t, fresh(t)}) })
 	}
 }

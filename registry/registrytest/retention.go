@@ -8,7 +8,7 @@ import (
 
 // Keeping is a registry with the views of what keeps what.
 type Keeping interface {
-	Full
+	registry.Registry
 	registry.Retention
 }
 

@@ -11,7 +11,7 @@ import (
 
 // testVisible asks one repository for a blob through its life there.
 func testVisible(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, append(located(1, 2, 3), by("ci", recorded(1, "far"), failed(1, "far"))...)...)
 	d := withSHA512(stored(1))
 	visible := func(what string, now time.Time, want bool) {
@@ -67,7 +67,7 @@ func testVisible(t *testing.T, db *database) {
 }
 
 func testHasRepository(t *testing.T, db *database) {
-	r, other := db.full(), db.full()
+	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2)...)
 	has := func(what string, now time.Time, want bool) {
 		t.Helper()

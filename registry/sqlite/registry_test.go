@@ -12,10 +12,6 @@ func TestRegistry(t *testing.T) {
 	registrytest.Run(t, fresh[registry.Registry])
 }
 
-func TestPackages(t *testing.T) {
-	registrytest.RunPackages(t, fresh[registrytest.Full])
-}
-
 func TestRetention(t *testing.T) {
 	registrytest.RunRetention(t, fresh[registrytest.Keeping])
 }
