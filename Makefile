@@ -6,7 +6,7 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test conformance bench fuzz lint clean dev-up dev-down
+.PHONY: help build run check test smoke conformance bench fuzz lint clean dev-up dev-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: lint ## The fast tests: no servers, no long runs (under two minutes)
 
 test: lint ## Everything, with the race detector, crash tests, real servers and processes
 	deploy/dev/with-servers.sh $(GO) test -race -timeout 20m ./...
+
+smoke: build ## The same files on local + SQLite and on RGW + PostgreSQL, by configuration only
+	deploy/dev/smoke.sh
 
 conformance: ## The OCI conformance program, on every registry and backend
 	deploy/dev/with-servers.sh $(GO) test -count=1 -v -run TestConformance ./deploy/conformance
