@@ -2,8 +2,10 @@ package postgres_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
+	"artifactstore/registry"
 	"artifactstore/registry/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,6 +16,11 @@ func TestSchemaRefuses(t *testing.T) {
 	address := pgtest.New(t)
 	r := open(t, address)
 	if _, err := r.Append(t.Context(), put(identity(1, 1))...); err != nil {
+		t.Fatal(err)
+	}
+	k := registry.PackageKey{Producer: "ci", Name: "tool", Version: "1"}
+	if _, err := r.Append(t.Context(), registry.Event{Actor: "ci", Data: registry.PackageCreated{Package: k, Format: registry.FormatFiles,
+		RetentionClass: "standard", Files: []registry.File{{Path: "a", Blob: identity(1, 1).SHA256}}}}); err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
@@ -42,8 +49,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"failed without a reason":  {"locations_check", `INSERT INTO locations VALUES (` + blob + `, 'far', 'failed', NULL, now(), 1)`},
 		"stored with a reason":     {"locations_check", `INSERT INTO locations VALUES (` + blob + `, 'far', 'stored', 'missing', now(), 1)`},
 		"location at position 0":   {"locations_position_check", `INSERT INTO locations VALUES (` + blob + `, 'far', 'stored', NULL, now(), 0)`},
-		"blob with a location":     {"locations_blob_fkey", `DELETE FROM leases; DELETE FROM blobs`},
-		"blob with a lease":        {"leases_blob_fkey", `DELETE FROM locations; DELETE FROM blobs`},
+		"blob with a location":     {"locations_blob_fkey", `DELETE FROM leases; DELETE FROM packages; DELETE FROM blobs`},
+		"blob with a lease":        {"leases_blob_fkey", `DELETE FROM locations; DELETE FROM packages; DELETE FROM blobs`},
 		"lease on no blob":         {"leases_blob_fkey", `INSERT INTO leases VALUES (` + a + `, '', 'ci', 'ci', 'standard', now())`},
 		"lease twice":              {"leases_pkey", `INSERT INTO leases SELECT * FROM leases`},
 		"lease of nobody":          {"leases_check", `UPDATE leases SET actor = ''`},
@@ -61,6 +68,31 @@ func TestSchemaRefuses(t *testing.T) {
 		"upload without a version": {"uploads_version_check", `INSERT INTO uploads VALUES ('x', '', '', '', 0, NULL, NULL, NULL, 0, now())`},
 		"upload of a short blob":   {"uploads_finished_check", `INSERT INTO uploads VALUES ('x', '', '', '', 0, NULL, NULL, 'f', 1, now())`},
 		"fewer uploads than none":  {"upload_totals_uploads_check", `UPDATE upload_totals SET uploads = -1`},
+		"blob with a file":         {"package_files_blob_fkey", `DELETE FROM locations; DELETE FROM leases; DELETE FROM blobs`},
+		"fewer names than none":    {"blobs_refs_check", `UPDATE blobs SET refs = -1`},
+		"package twice":            {"packages_producer_name_version_key", aPackage(9, "tool', '1', 'files', 'open", "NULL, NULL")},
+		"package at position 0":    {"packages_id_check", aPackage(0, "x', '1', 'files', 'open", "NULL, NULL")},
+		"package of no version":    {"packages_version_check", aPackage(9, "x', '', 'files', 'open", "NULL, NULL")},
+		"package of no state":      {"packages_state_check", aPackage(9, "x', '1', 'files', 'ajar", "NULL, NULL")},
+		"package of no format":     {"packages_format_check", aPackage(9, "x', '1', 'zip', 'open", "NULL, NULL")},
+		"open with a manifest":     {"packages_check1", aPackage(9, "x', '1', 'files', 'open", blob+", NULL")},
+		"sealed without one":       {"packages_check1", aPackage(9, "x', '1', 'files', 'sealed", "NULL, NULL")},
+		"sealed by no blob":        {"packages_manifest_fkey", aPackage(9, "x', '1', 'files', 'sealed", a+", NULL")},
+		"manifest without a type":  {"packages_check2", aPackage(9, "ci/x', 'sha256:1', 'oci', 'sealed", blob+", NULL")},
+		"manifest by a name":       {"packages_check5", aPackage(9, "ci/x', '1', 'oci', 'sealed", blob+", 'x'")},
+		"manifest of another":      {"packages_check4", aPackage(9, "co/x', 'sha256:1', 'oci', 'sealed", blob+", 'x'")},
+		"files with a subject":     {"packages_check3", `UPDATE packages SET subject = 's'`},
+		"revision zero":            {"packages_revision_check", `UPDATE packages SET revision = 0`},
+		"changed before it was":    {"packages_check", `UPDATE packages SET changed_at = created_at - interval '1s'`},
+		"labels that are none":     {"packages_labels_check", `UPDATE packages SET labels = '[]'`},
+		"file twice":               {"package_files_pkey", `INSERT INTO package_files SELECT * FROM package_files`},
+		"file without a path":      {"package_files_path_check", `UPDATE package_files SET path = ''`},
+		"file of no blob":          {"package_files_blob_fkey", `UPDATE package_files SET blob = ` + a},
+		"file of no package":       {"package_files_package_fkey", `UPDATE package_files SET package = 99`},
+		"tag of no manifest":       {"tags_package_fkey", `INSERT INTO tags VALUES ('ci/x', 'v1', 99, NULL, now())`},
+		"tag of a short digest":    {"tags_named_check", `INSERT INTO tags SELECT 'ci/x', 'v1', id, 'n', now() FROM packages`},
+		"tag twice":                {"tags_pkey", `INSERT INTO tags SELECT 'ci/x', 'v1', id, NULL, now() FROM packages, generate_series(1, 2)`},
+		"fewer packages":           {"package_totals_packages_check", `UPDATE package_totals SET packages = -1`},
 		"seventeenth shard":        {"upload_totals_shard_check", `INSERT INTO upload_totals VALUES (16, 0)`},
 	} {
 		_, err := conn.Exec(t.Context(), c.sql)
@@ -69,4 +101,11 @@ func TestSchemaRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want a violation of %s", name, err, c.constraint)
 		}
 	}
+}
+
+// aPackage inserts a package of producer "ci": name, version, format and state,
+// quoted in one another's place, then manifest and media type.
+func aPackage(id int, parts, manifest string) string {
+	return fmt.Sprintf(`INSERT INTO packages (id, producer, name, version, format, state, manifest, media_type, retention_class, revision, created_at, changed_at)
+		VALUES (%d, 'ci', '%s', %s, 'standard', 1, now(), now())`, id, parts, manifest)
 }

@@ -21,6 +21,15 @@ func damaged(t *testing.T, sql string) registry.Registry {
 			t.Fatal(err)
 		}
 	}
+	repository, manifest := "team/app", identity(1, 2).SHA256
+	say := func(d registry.Data) registry.Event { return registry.Event{Actor: "ci", Data: d} }
+	if _, err := r.Append(t.Context(), say(registry.PackageCreated{
+		Package: registry.PackageKey{Producer: "team", Name: repository, Version: manifest.String()}, Format: registry.FormatOCI,
+		RetentionClass: "standard", Manifest: manifest, Files: []registry.File{{Path: "layer", Blob: identity(1, 3).SHA256}},
+		OCI: &registry.OCI{MediaType: "application/json", Annotations: map[string]string{"a": "\x00"}},
+	}), say(registry.TagSet{Repository: repository, Tag: "v1", Manifest: manifest})); err != nil {
+		t.Fatal(err)
+	}
 	for _, u := range []registry.Upload{{ID: "open"}, {ID: "finished", Finished: identity(1, 1).SHA256}} {
 		if err := r.CreateUpload(t.Context(), u); err != nil {
 			t.Fatal(err)
@@ -35,7 +44,7 @@ func damaged(t *testing.T, sql string) registry.Registry {
 func TestDamagedViews(t *testing.T) {
 	const first = `(SELECT sha256 FROM blobs ORDER BY sha256 LIMIT 1)`
 	for name, c := range map[string]struct{ sql, says string }{
-		"blob gone":         {`ALTER TABLE locations DISABLE TRIGGER ALL; ALTER TABLE leases DISABLE TRIGGER ALL; ALTER TABLE blobs DISABLE TRIGGER ALL; DELETE FROM blobs WHERE sha256 = ` + first + `; ALTER TABLE locations ENABLE TRIGGER ALL; ALTER TABLE leases ENABLE TRIGGER ALL; ALTER TABLE blobs ENABLE TRIGGER ALL`, "is missing"},
+		"blob gone":         {`ALTER TABLE locations DISABLE TRIGGER ALL; ALTER TABLE leases DISABLE TRIGGER ALL; ALTER TABLE blobs DISABLE TRIGGER ALL; ALTER TABLE packages DISABLE TRIGGER ALL; ALTER TABLE package_files DISABLE TRIGGER ALL; DELETE FROM blobs WHERE sha256 = ` + first + `; ALTER TABLE locations ENABLE TRIGGER ALL; ALTER TABLE leases ENABLE TRIGGER ALL; ALTER TABLE blobs ENABLE TRIGGER ALL; ALTER TABLE packages ENABLE TRIGGER ALL; ALTER TABLE package_files ENABLE TRIGGER ALL`, "is missing"},
 		"blob added":        {`INSERT INTO blobs VALUES (sha256('a'), sha256('b'), NULL, 1, now())`, "does not follow from the log"},
 		"blob changed":      {`UPDATE blobs SET size = size + 1 WHERE sha256 = ` + first, "differs from the replay"},
 		"digests swapped":   {`UPDATE blobs SET blake3 = sha256('x') WHERE sha256 = ` + first, "differs from the replay"},
@@ -46,6 +55,14 @@ func TestDamagedViews(t *testing.T) {
 		"total of blobs":    {`UPDATE totals SET blobs = 7`, "the total of blobs"},
 		"total of bytes":    {`UPDATE totals SET blob_bytes = 7`, "the total of blobs"},
 		"locations' total":  {`UPDATE location_totals SET locations = 7`, "the total of locations stored on local"},
+		"package changed":   {`UPDATE packages SET retention_class = 'other'`, "package team/team/app/sha256:"},
+		"package gone":      {`DELETE FROM packages`, "tag team/app:v1 is missing"},
+		"package added":     {`INSERT INTO packages SELECT 99, 'a', 'b', 'c', 'files', 'open', 'standard', '{"x": "y"}', NULL, NULL, NULL, NULL, NULL, NULL, 1, now(), now()`, "package a/b/c does not follow"},
+		"file gone":         {`DELETE FROM package_files`, "file layer of the package"},
+		"file swapped":      {`UPDATE package_files SET blob = (SELECT sha256 FROM blobs ORDER BY refs LIMIT 1)`, "file layer of the package"},
+		"tag moved":         {`UPDATE tags SET tag = 'v2'`, "tag team/app:v2 does not follow"},
+		"references":        {`UPDATE blobs SET refs = refs + 1`, "differs from the replay"},
+		"packages' total":   {`UPDATE package_totals SET packages = 7`, "the total of sealed packages"},
 		"uploads' total":    {`UPDATE upload_totals SET uploads = uploads + 1 WHERE shard = 3`, "the total of upload sessions"},
 		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, tags; UPDATE totals SET blobs = 0`, "is missing"},
 	} {
@@ -73,14 +90,14 @@ func TestDamagedViews(t *testing.T) {
 func TestDamagedLog(t *testing.T) {
 	for name, c := range map[string]struct{ sql, says string }{
 		"record gone":      {`DELETE FROM events WHERE position = 5`, "the log has a gap: position 6 follows 4"},
-		"end gone":         {`DELETE FROM events WHERE position = 15`, "the log ends at position 14, its head says 15"},
+		"end gone":         {`DELETE FROM events WHERE position = 17`, "the log ends at position 16, its head says 17"},
 		"not CBOR":         {`UPDATE events SET data = 'x' WHERE position = 5`, "record 5: invalid record"},
 		"trailing byte":    {`UPDATE events SET data = data || '\x00'::bytea WHERE position = 5`, "record 5: invalid record"},
 		"unknown type":     {`UPDATE events SET type = 'v1.x' WHERE position = 5`, "record 5: invalid record"},
 		"actor unprinted":  {`UPDATE events SET actor = E'\x01' WHERE position = 5`, "record 5: invalid record"},
 		"time back":        {`UPDATE events SET recorded_at = '2001-01-01' WHERE position = 5`, "record 5 is earlier than the one before it"},
 		"twice":            {`UPDATE events SET (type, data) = (SELECT type, data FROM events WHERE position = 1) WHERE position = 4`, "record 4 (v1.storage.blob_stored) does not fit what came before"},
-		"in another order": {`UPDATE events SET position = -position + 31 WHERE position BETWEEN 13 AND 15; UPDATE events SET position = position - 3 WHERE position > 15`, "does not fit what came before"},
+		"in another order": {`UPDATE events SET position = 128 - position WHERE position BETWEEN 13 AND 15; UPDATE events SET position = position - 100 WHERE position > 100`, "does not fit what came before"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := damaged(t, c.sql)

@@ -47,6 +47,23 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"failed location", postgres.LocationFailedSQL, []any{sums, texts, texts, times}, "locations_pkey"},
 		{"repaired location", postgres.RepairedSQL, []any{times, sums, texts}, "locations_failed"},
 		{"leased", postgres.LeasedSQL, []any{sums, texts, texts, texts, texts, []time.Time{now, now}}, "locations_pkey leases_pkey"},
+		{"blob in a repository", postgres.BlobInSQL, []any{sum, "team/app7", now}, "blobs_pkey package_files_blob leases_pkey packages_manifest"},
+		{"package", postgres.PackageSQL, []any{"team", "team/app7", "sha256:7"}, "packages_producer_name_version_key"},
+		{"files", postgres.FilesSQL, []any{"team", "team/app7", "sha256:7", "a", 50}, "packages_producer_name_version_key package_files_pkey"},
+		{"file", postgres.FileSQL, []any{"team", "team/app7", "sha256:7", "layer"}, "packages_producer_name_version_key package_files_pkey"},
+		{"used in", postgres.UsedInSQL, []any{"team/app7", sum}, "package_files_blob packages_manifest"},
+		{"manifest by tag", postgres.ManifestByTagSQL, []any{"team/app7", "v7"}, "tags_pkey packages_pkey blobs_pkey"},
+		{"manifest by digest", postgres.ManifestSQL, []any{"team/app7", sum}, "blobs_pkey packages_manifest"},
+		{"tags", postgres.TagsSQL, []any{"team/app7", "v1", 50}, "tags_pkey packages_pkey"},
+		{"repositories", postgres.RepositoriesSQL, []any{"team/app7", 50}, "packages_repository"},
+		{"has repository", postgres.HasRepositorySQL, []any{"team/app7", now}, "packages_repository leases_repository"},
+		{"referrers", postgres.ReferrersSQL, []any{"team/app7", texts, "", "sha256:1", 50}, "packages_subject"},
+		{"file added", postgres.FileAddedSQL, []any{"team", "x", "1", nil, "a", sum}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
+		{"file removed", postgres.FileRemovedSQL, []any{"team", "x", "1", nil, "a"}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
+		{"package sealed", postgres.PackageSealedSQL, []any{"team", "x", "1", nil, sum, 1}, "packages_producer_name_version_key blobs_pkey"},
+		{"package deleted", postgres.PackageDeletedSQL, []any{"team", "x", "1"}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
+		{"tag set", postgres.TagSetSQL, []any{"team", "team/app7", "sha256:7", nil, "v7", nil}, "packages_producer_name_version_key"},
+		{"tag removed", postgres.TagRemovedSQL, []any{"team/app7", "v7"}, "tags_pkey"},
 		{"released", postgres.ReleasedSQL, []any{sums, texts, texts}, "leases_pkey blobs_pkey"},
 	} {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
@@ -63,7 +80,7 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 	}
 }
 
-var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads)\b`)
+var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads|packages|package_files|tags)\b`)
 
 // explain returns the plan of a prepared statement.
 func explain(t *testing.T, conn *pgx.Conn, mode, sql string, args []any) string {
@@ -77,7 +94,7 @@ func explain(t *testing.T, conn *pgx.Conn, mode, sql string, args []any) string 
 	defer conn.Deallocate(t.Context(), name)
 	literals := make([]string, len(args))
 	for i, arg := range args {
-		text, err := conn.TypeMap().Encode(described.ParamOIDs[i], pgx.TextFormatCode, arg, nil)
+		text, err := conn.TypeMap().Encode(described.ParamOIDs[i], pgx.TextFormatCode, arg, []byte{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,6 +122,11 @@ INSERT INTO blobs SELECT sha256(int8send(n)), sha256(int8send(-n)), CASE WHEN n 
 INSERT INTO locations SELECT sha256(int8send(n)), 'local', CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'stored' END,
     CASE WHEN n % 10 = 0 THEN 'missing' END, now(), n FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO leases SELECT sha256(int8send(n)), '', 'ci', 'ci', 'standard', now() FROM generate_series(1, $1::bigint) AS n;
+INSERT INTO packages SELECT n, 'team', 'team/app' || n % 100, 'sha256:' || n, 'oci', 'sealed', 'standard', NULL, sha256(int8send(n)),
+    'application/json', NULL, 'sha256:' || n % 1000, NULL, NULL, 1, now(), now() FROM generate_series(1, $1::bigint / 10) AS n;
+INSERT INTO package_files SELECT n, 'layer', sha256(int8send(n)), 'team/app' || n % 100 FROM generate_series(1, $1::bigint / 10) AS n;
+INSERT INTO tags SELECT 'team/app' || n % 100, 'v' || n, n, NULL, now() FROM generate_series(1, $1::bigint / 10) AS n;
+INSERT INTO leases SELECT sha256(int8send(n)), 'team/app' || n % 100, '', 'team', 'standard', now() FROM generate_series(1, $1::bigint / 10) AS n;
 INSERT INTO events SELECT n, now(), 'v1.storage.blob_stored', 'ci', sha256(int8send(n)) FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO uploads SELECT 'upload-' || n, 'ci', 'r', 'local', 0, NULL, NULL, NULL, 1, now() + n * interval '1s'
     FROM generate_series(1, $1::bigint / 10) AS n;

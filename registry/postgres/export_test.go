@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 
+	"artifactstore/cas/digest"
 	"artifactstore/registry"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,27 @@ const (
 	LeasedSQL         = leasedSQL
 	ReleasedSQL       = releasedSQL
 	StoredSQL         = storedSQL
+	PackageSQL        = packageSQL
+	FilesSQL          = filesSQL
+	FileSQL           = fileSQL
+	UsedInSQL         = usedInSQL
+	ManifestByTagSQL  = manifestByTagSQL
+	TagsSQL           = tagsSQL
+	RepositoriesSQL   = repositoriesSQL
+	HasRepositorySQL  = hasRepositorySQL
+	ReferrersSQL      = referrersSQL
+	FileRemovedSQL    = fileRemovedSQL
+	PackageDeletedSQL = packageDeletedSQL
+	TagSetSQL         = tagSetSQL
+	TagRemovedSQL     = tagRemovedSQL
+)
+
+// Those that are made of parts.
+var (
+	BlobInSQL        = blobBySHA256SQL + visibleSQL
+	ManifestSQL      = manifestBy[digest.SHA256]
+	PackageSealedSQL = packageSealedSQL
+	FileAddedSQL     = fileAddedSQL
 )
 
 // CommitGroup commits appends as one group of a writer, and returns what each

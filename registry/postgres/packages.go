@@ -27,17 +27,18 @@ SELECT f.path, f.blob FROM package_files AS f
 WHERE f.package = (SELECT id FROM packages WHERE ` + keySQL + `) AND f.path > $4 ORDER BY f.path LIMIT $5`
 
 	fileSQL = `
-SELECT f.path, f.blob FROM package_files AS f WHERE f.package = (SELECT id FROM packages WHERE ` + keySQL + `) AND f.path = $4`
+SELECT f.path, f.blob FROM package_files AS f
+WHERE f.package = (SELECT id FROM packages WHERE ` + keySQL + `) AND f.path = $4`
 
 	usedInSQL = `
 SELECT producer, name, version FROM packages WHERE id = coalesce(
-    (SELECT package FROM package_files WHERE blob = $2 AND repository = $1 LIMIT 1),
+    (SELECT package FROM package_files WHERE blob = $2 AND repository = $1 ORDER BY package LIMIT 1),
     (SELECT id FROM packages WHERE manifest = $2 AND name = $1 AND format = 'oci' LIMIT 1))`
 
-	// visibleSQL: $2 is the repository, $3 the time.
+	// visibleSQL: $2 is the repository, $3 the time. As to the order, see hasRepositorySQL.
 	visibleSQL = ` AND (
     EXISTS (SELECT FROM leases AS e WHERE e.blob = b.sha256 AND e.repository = $2 AND e.repository <> '' AND e.until > $3)
-    OR EXISTS (SELECT FROM package_files AS f WHERE f.blob = b.sha256 AND f.repository = $2)
+    OR (SELECT f.package FROM package_files AS f WHERE f.blob = b.sha256 AND f.repository = $2 ORDER BY f.package LIMIT 1) IS NOT NULL
     OR EXISTS (SELECT FROM packages AS p WHERE p.manifest = b.sha256 AND p.name = $2 AND p.format = 'oci'))`
 )
 
@@ -85,13 +86,14 @@ func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after strin
 	}
 	return list[registry.File]{
 		what: "files of " + k.String(), sql: filesSQL, args: []any{k.Producer, k.Name, k.Version},
-		scan: scanFile, key: func(f registry.File) string { return f.Path },
+		scan: scanFile,
+		key:  func(f registry.File) string { return f.Path },
 	}.walk(ctx, r, after)
 }
 
 // File implements [registry.Packages].
 func (r *Registry) File(ctx context.Context, k registry.PackageKey, path string) (registry.File, error) {
-	return one(ctx, r, "file "+path+" of "+k.String(), scanFile, fileSQL, k.Producer, k.Name, k.Version, path)
+	return one(ctx, r, fmt.Sprintf("file %q of %s", path, k), scanFile, fileSQL, k.Producer, k.Name, k.Version, path)
 }
 
 func scanFile(row pgx.CollectableRow) (f registry.File, err error) {

@@ -24,9 +24,9 @@ WHERE t.repository = $1 AND t.tag = $2`
 SELECT ` + blobColumns + `, ` + packageColumns + `
 FROM blobs AS b JOIN packages AS p ON p.manifest = b.sha256 AND p.name = $1 AND p.format = 'oci', ` + blobLocations
 
-	tagColumns = `t.tag, p.manifest, t.named, t.set_at`
+	tagColumns = `t.tag, (SELECT manifest FROM packages AS m WHERE m.id = t.package), t.named, t.set_at`
 
-	tagsSQL = `SELECT ` + tagColumns + ` FROM tags AS t JOIN packages AS p ON p.id = t.package
+	tagsSQL = `SELECT ` + tagColumns + ` FROM tags AS t
 WHERE t.repository = $1 AND t.tag > $2 ORDER BY t.tag LIMIT $3`
 
 	// repositoriesSQL goes from one name to the next by the index: a step for a
@@ -39,8 +39,10 @@ WITH RECURSIVE next AS (
     FROM next WHERE next.name IS NOT NULL)
 SELECT name FROM next WHERE name IS NOT NULL LIMIT $2`
 
+	// The order makes the planner take the index: for a mere EXISTS it would begin to
+	// read the table, in the hope of one of many early on.
 	hasRepositorySQL = `
-SELECT EXISTS (SELECT FROM packages WHERE name = $1 AND format = 'oci')
+SELECT (SELECT version FROM packages WHERE name = $1 AND format = 'oci' ORDER BY version LIMIT 1) IS NOT NULL
     OR EXISTS (SELECT FROM leases WHERE repository = $1 AND repository <> '' AND until > $2)`
 
 	// referrersSQL reads of each subject's manifests a page in the index's order, and
