@@ -392,3 +392,76 @@ func TestCommittedByAnother(t *testing.T) {
 		second.Abort(t.Context())
 	}
 }
+
+// TestEndsBeforeLeftovers resumes a state behind which a later attempt, given
+// up, has left more parts than the object will have.
+func TestEndsBeforeLeftovers(t *testing.T) {
+	for _, server := range s3test.All(t) {
+		for _, n := range []int{0, 3, partLeast, partLeast + 3} {
+			prefix := s3test.Prefix()
+			b := openBackend(t, options(server, prefix))
+			u, err := b.Begin(t.Context(), backends.Hint{Size: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, u, large[:7*mib])
+			state, err := u.Suspend(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, u, large)
+			write(t, u, large)
+			u.(*upload).wait(t.Context()) // the parts are there before the process goes
+			if err := u.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if u, err = b.Resume(t.Context(), state); err != nil {
+				t.Fatal(err)
+			}
+			write(t, u, small[:min(n, 1000)])
+			write(t, u, large[:max(0, n-1000)])
+			if err := u.Commit(t.Context(), "k"); err != nil {
+				t.Fatalf("%s: %d bytes more: %v", server.Name, n, err)
+			}
+			want := slices.Concat(large[:7*mib], small[:min(n, 1000)], large[:max(0, n-1000)])
+			if got := read(t, b, "k"); !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes more: the object has %d bytes, want %d", server.Name, n, len(got), len(want))
+			}
+			if rest := leftovers(t, server, prefix); len(rest) > 0 {
+				t.Errorf("%s: left behind: %q", server.Name, rest)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, u backends.Upload, p []byte) {
+	t.Helper()
+	if _, err := u.Write(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUncertainIsNotAborted lets every completion fail without an answer. The
+// upload may be complete, so only Sweep may abort it.
+func TestUncertainIsNotAborted(t *testing.T) {
+	server := s3test.Fake(t)
+	prefix := s3test.Prefix()
+	p, front := newProxy(t, server)
+	b := openBackend(t, rough(front, prefix))
+	for _, hint := range []backends.Hint{{Size: -1}, {Key: "k", Size: -1}} {
+		p.spoil("CompleteMultipartUpload", reset, 1000)
+		if err := commit(t.Context(), b, "k", hint, two); !errors.Is(err, backends.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		p.clear()
+		if calls := p.recorded(); slices.Contains(calls, "AbortMultipartUpload") {
+			t.Errorf("the calls are %v", calls)
+		}
+	}
+	if n, err := b.Sweep(t.Context(), time.Now().Add(time.Hour)); n != 2 || err != nil {
+		t.Errorf("swept %d, error %v", n, err)
+	}
+	if rest := leftovers(t, server, prefix); len(rest) > 0 {
+		t.Errorf("left behind: %q", rest)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -186,15 +187,19 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, response.Body)
 }
 
-// cut sends half of an answer, announced as whole.
+// cut sends half of an answer, announced as whole, and ends the connection in
+// good order.
 func cut(w http.ResponseWriter, response *http.Response) {
 	whole, _ := io.ReadAll(response.Body)
-	if len(whole) > 0 {
-		w.WriteHeader(response.StatusCode)
-		w.Write(whole[:len(whole)/2])
-		w.(http.Flusher).Flush()
+	if len(whole) == 0 {
+		hangUp(w)
+		return
 	}
-	hangUp(w)
+	w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
+	w.WriteHeader(response.StatusCode)
+	w.Write(whole[:len(whole)/2])
+	w.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
 }
 
 // hangUp resets the connection.
