@@ -56,6 +56,7 @@ func Stop() {
 // ends.
 func New(tb testing.TB) string {
 	tb.Helper()
+	notShort(tb)
 	server := os.Getenv(Env)
 	if server == "" {
 		server = sharedServer(tb).URL()
@@ -63,6 +64,14 @@ func New(tb testing.TB) string {
 	name, u := newDatabase(tb, server)
 	tb.Cleanup(func() { statement(tb, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	return u
+}
+
+// notShort keeps make check free of servers: make test runs what this skips.
+func notShort(tb testing.TB) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs PostgreSQL, which -short does not start")
+	}
 }
 
 func sharedServer(tb testing.TB) *Server {

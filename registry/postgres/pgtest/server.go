@@ -32,6 +32,7 @@ type Server struct {
 // PostgreSQL is by default. It is removed when the test ends.
 func Start(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
+	notShort(tb)
 	s, err := newServer(settings...)
 	if err != nil {
 		tb.Fatal(err)
