@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 )
@@ -135,8 +136,9 @@ func newRetryer(o Options, keys *credentials) aws.Retryer {
 		s.RateLimiter = noLimit{}
 		s.Retryables = append([]retry.IsErrorRetryable{
 			retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-				if errors.Is(err, errNoETag) {
-					return aws.TrueTernary
+				var torn *smithy.DeserializationError
+				if errors.As(err, &torn) {
+					return aws.TrueTernary // the answer ended early, in good order
 				}
 				if c := code(err); refusesKeys(c) || c == "Forbidden" {
 					return aws.BoolTernary(keys.rotated())
