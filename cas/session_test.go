@@ -349,3 +349,29 @@ func TestExpireUploads(t *testing.T) {
 	}
 	h.mustBeAt(alive, len(both)+len(head))
 }
+
+// A request that read the row before another had bytes acknowledged takes none of
+// them back, however late it goes on.
+func TestSessionReadEarly(t *testing.T) {
+	s := noFault()
+	h := open(t, options{seam: s})
+	id := h.begin(head)
+	other := openIn(t, h.dir, options{})
+	looked, went := false, false
+	s.before = func(call string) {
+		if looked && !went {
+			went = true
+			other.mustAppend(id, tail)
+		}
+		looked = looked || call == "upload"
+	}
+	_, err := h.store.AppendUpload(t.Context(), id, at(int64(len(head)), tail[:10]))
+	wantError(t, err, cas.ErrUploadChanged)
+	if !went {
+		t.Fatal("nothing came in between")
+	}
+	if _, err := other.finish(id, at(int64(len(both)), nil), of(digest.SHA256, both)); err != nil {
+		t.Fatal(err)
+	}
+	other.mustRead(both)
+}
