@@ -175,3 +175,6 @@ func withSum(sum string) func(*s3.Options) {
 // once makes a call without the client's own retries: for calls that must be
 // looked into before they are made again.
 func once(o *s3.Options) { o.RetryMaxAttempts, o.Retryer = 1, aws.NopRetryer{} }
+
+// twice makes a call with one repetition at most.
+func twice(o *s3.Options) { o.RetryMaxAttempts = min(2, o.Retryer.MaxAttempts()) }

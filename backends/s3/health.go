@@ -26,16 +26,17 @@ type health struct {
 }
 
 // Health writes a small object, with the storage class and encryption of all
-// others, at most every half minute, and reads it back. Its error is a *Problem.
+// others, at most every half minute, and reads it back. It tries each call twice
+// only, to say soon what is wrong. Its error is a *Problem.
 func (b *Backend) Health(ctx context.Context) error {
 	if b.health.due(b.options.Now()) {
-		if err := b.put(ctx, b.prefix+staging+healthName, "health", &buffer{}); err != nil {
+		if err := b.put(ctx, b.prefix+staging+healthName, "health", &buffer{}, twice); err != nil {
 			return b.fail(ctx, "write", healthName, err)
 		}
 		b.health.done(b.options.Now())
 	}
 	key := b.prefix + staging + healthName
-	out, err := b.reads.GetObject(ctx, &s3.GetObjectInput{Bucket: b.bucket(), Key: &key})
+	out, err := b.reads.GetObject(ctx, &s3.GetObjectInput{Bucket: b.bucket(), Key: &key}, twice)
 	if absent(err) {
 		b.health.done(time.Time{}) // somebody removed it: write again next time
 		return nil
@@ -45,6 +46,11 @@ func (b *Backend) Health(ctx context.Context) error {
 		return b.fail(ctx, "read", healthName, err)
 	}
 	out.Body.Close()
+	if want, _ := b.encryption(); out.ServerSideEncryption != want && want != "" {
+		b.health.done(time.Time{})
+		return &Problem{Encryption, fmt.Sprintf("the service takes server-side encryption %q and drops it: objects would lie there unencrypted; configure its keys, or correct sse", want),
+			fmt.Errorf("stored with %q", out.ServerSideEncryption)}
+	}
 	return b.clocks(out)
 }
 

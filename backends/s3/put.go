@@ -17,17 +17,17 @@ const marker = "artifactstore-upload"
 var errNoETag = errors.New("the answer has no ETag: it is not the service's")
 
 // put stores a buffer as one object.
-func (b *Backend) put(ctx context.Context, key, nonce string, body *buffer) error {
+func (b *Backend) put(ctx context.Context, key, nonce string, body *buffer, options ...func(*s3.Options)) error {
 	input := &s3.PutObjectInput{
 		Bucket: b.bucket(), Key: &key, Metadata: map[string]string{marker: nonce},
 		ContentLength: aws.Int64(body.size), ContentType: aws.String("application/octet-stream"),
 		StorageClass: types.StorageClass(b.options.StorageClass),
 	}
 	input.ServerSideEncryption, input.SSEKMSKeyId = b.encryption()
-	sum := withSum(body.sum())
+	options = append(options, withSum(body.sum()))
 	return b.answered(ctx, func() (etag *string, err error) {
 		input.Body = body.reader()
-		out, err := b.calls.PutObject(ctx, input, sum)
+		out, err := b.calls.PutObject(ctx, input, options...)
 		if err != nil {
 			return nil, err
 		}

@@ -132,7 +132,7 @@ func (o Options) withDefaults() Options {
 	o.MaxConnections = orDefault(o.MaxConnections, 256)
 	o.MaxAttempts = orDefault(o.MaxAttempts, 4)
 	o.IdleTimeout = orDefault(o.IdleTimeout, 60*time.Second)
-	o.maxBackoff = orDefault(o.maxBackoff, 5*time.Second)
+	o.maxBackoff = orDefault(o.maxBackoff, 2*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
