@@ -25,7 +25,8 @@ lint: ## gofmt, go vet
 check: lint ## The fast tests: no servers, no long runs (under two minutes)
 	$(GO) test -short ./...
 
-test: lint ## Everything, with the race detector, crash tests, real servers and processes
+test: lint build ## Everything, with the race detector, crash tests, real servers and processes
+	deploy/dev/smoke.sh
 	deploy/dev/with-servers.sh $(GO) test -race -timeout 20m ./...
 
 smoke: build ## The same files on local + SQLite and on RGW + PostgreSQL, by configuration only
@@ -45,13 +46,15 @@ fuzz: ## Every fuzz target in turn (FUZZTIME=10s each)
 	  done; done
 
 DEV ?= $(CURDIR)/.dev
-dev-up: ## Start a real Ceph RGW and versitygw for development; keys in .dev/*/env
+dev-up: ## Start a real Ceph RGW, versitygw and PostgreSQL for development; addresses in .dev/*/env
 	deploy/dev/rgw.sh up $(DEV)/rgw
 	deploy/dev/versitygw.sh up $(DEV)/versitygw
+	deploy/dev/postgres.sh up $(DEV)/postgres
 
 dev-down: ## End them and remove their data
 	-deploy/dev/rgw.sh down $(DEV)/rgw
 	-deploy/dev/versitygw.sh down $(DEV)/versitygw
+	-deploy/dev/postgres.sh down $(DEV)/postgres
 
 clean: ## Remove what was built
 	rm -rf bin
