@@ -35,6 +35,9 @@ smoke: build ## The same files on local + SQLite and on RGW + PostgreSQL, by con
 conformance: ## The OCI conformance program, on every registry and backend
 	deploy/dev/with-servers.sh $(GO) test -count=1 -v -run TestConformance ./deploy/conformance
 
+clients: ## Real clients (skopeo, docker, helm, ...) against a real gateway; installs them, see deploy/clients/install.sh
+	$(GO) test -count=1 -timeout 20m ./deploy/clients
+
 bench: ## The benchmarks, each figure beside its reference in the same run
 	deploy/dev/bench.sh
 
