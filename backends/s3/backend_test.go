@@ -166,7 +166,7 @@ func TestHealthNamesTheTrouble(t *testing.T) {
 		"class":        {at(answering(t, 400, "InvalidStorageClass", nil), func(o *Options) { o.StorageClass = "COLD" }), StorageClass, "COLD"},
 		"class on RGW": {at(answering(t, 400, "InvalidArgument", nil), func(o *Options) { o.StorageClass = "COLD" }), StorageClass, "COLD"},
 		"sse":          {at(answering(t, 400, "InvalidRequest", nil), func(o *Options) { o.SSE = "AES256" }), Encryption, "https"},
-		"sse dropped":  {at(fake, func(o *Options) { o.SSE = "AES256" }), Encryption, "unencrypted"},
+		"sse dropped":  {at(answering(t, 200, "", func(h http.Header) { h.Set("Etag", `"x"`) }), func(o *Options) { o.SSE = "AES256" }), Encryption, "unencrypted"},
 		"slow down":    {at(answering(t, 503, "SlowDown", nil), nil), Busy, "less"},
 		"bad gateway":  {at(answering(t, 502, "", nil), nil), Busy, "failing"},
 		"closed":       {at(endpoint(closed.URL), nil), Unreachable, "reached"},
