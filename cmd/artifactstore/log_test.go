@@ -24,8 +24,8 @@ func (w *written) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// messages returns the messages of the lines written so far.
-func (w *written) messages(t *testing.T) string {
+// seen returns the messages of the lines written so far, and in how many writes.
+func (w *written) seen(t *testing.T) (messages string, times int) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,7 +37,7 @@ func (w *written) messages(t *testing.T) string {
 		}
 		all = append(all, l.Msg)
 	}
-	return strings.Join(all, " ")
+	return strings.Join(all, " "), w.times
 }
 
 func TestAccessLinesWait(t *testing.T) {
@@ -46,28 +46,28 @@ func TestAccessLinesWait(t *testing.T) {
 		log, access, done := newLogs(out)
 		access.Info("a")
 		access.Info("b")
-		if out.times != 0 {
-			t.Fatalf("%q is written at once", out.String())
+		if got, times := out.seen(t); times != 0 {
+			t.Fatalf("%q is written at once", got)
 		}
 		time.Sleep(lineWait + 1)
 		synctest.Wait()
-		if got := out.messages(t); got != "a b" || out.times != 1 {
-			t.Errorf("after %s: %q in %d writes", lineWait, got, out.times)
+		if got, times := out.seen(t); got != "a b" || times != 1 {
+			t.Errorf("after %s: %q in %d writes", lineWait, got, times)
 		}
 		access.Info("c")
 		log.Error("d")
-		if got := out.messages(t); got != "a b c d" {
+		if got, _ := out.seen(t); got != "a b c d" {
 			t.Errorf("an error is behind the lines before it and waits for nothing: %q", got)
 		}
 		access.Info("e")
 		done()
-		if got := out.messages(t); got != "a b c d e" {
+		if got, _ := out.seen(t); got != "a b c d e" {
 			t.Errorf("at the end: %q", got)
 		}
 		access.Info("f")
 		time.Sleep(lineWait + 1)
 		synctest.Wait()
-		if got := out.messages(t); got != "a b c d e f" {
+		if got, _ := out.seen(t); got != "a b c d e f" {
 			t.Errorf("later: %q", got)
 		}
 	})
@@ -86,11 +86,11 @@ func TestManyAccessLines(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if out.times == 0 || out.times > 4000/100 {
-			t.Errorf("%d writes of 4000 lines before any time has passed", out.times)
+		if _, times := out.seen(t); times == 0 || times > 4000/100 {
+			t.Errorf("%d writes of 4000 lines before any time has passed", times)
 		}
 		done()
-		if got := out.messages(t); got != strings.TrimSpace(strings.Repeat("x ", 4000)) {
+		if got, _ := out.seen(t); got != strings.TrimSpace(strings.Repeat("x ", 4000)) {
 			t.Errorf("%d bytes are not 4000 whole lines", len(got))
 		}
 	})
