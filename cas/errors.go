@@ -84,7 +84,7 @@ func (e *OffsetError) Error() string {
 // ReferencedError says that a blob is needed where it should be released.
 type ReferencedError struct {
 	Blob digest.Digest
-	By   string // the version of a package that needs it
+	By   string // a package that needs it: its version, where that is known
 }
 
 // Error names both.

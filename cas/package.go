@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"time"
 
 	"artifactstore/registry"
 )
@@ -67,7 +68,7 @@ func (s *Store) Package(ctx context.Context, k PackageKey) (Package, error) {
 	return p, registryError("look up "+k.String(), err)
 }
 
-// open returns a package that can still change.
+// openPackage returns a package that can still change.
 func (s *Store) openPackage(ctx context.Context, k PackageKey) (Package, error) {
 	p, err := s.Package(ctx, k)
 	if err == nil && p.State == registry.Sealed {
@@ -82,7 +83,8 @@ type PackageFile struct {
 	registry.Blob
 }
 
-// Files yields the files of a package after a path, in byte order.
+// Files yields the files of a package after a path, in byte order. One that was
+// taken out meanwhile, and whose blob went with it, is left out.
 func (s *Store) Files(ctx context.Context, k PackageKey, after string) iter.Seq2[PackageFile, error] {
 	return func(yield func(PackageFile, error) bool) {
 		for f, err := range s.reg.Files(ctx, k, after) {
@@ -90,11 +92,41 @@ func (s *Store) Files(ctx context.Context, k PackageKey, after string) iter.Seq2
 			if err == nil {
 				b, err = s.reg.Blob(ctx, f.Blob)
 			}
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
 			if !yield(PackageFile{f.Path, b}, registryError("read files of "+k.String(), err)) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// OpenListed opens a file that [Store.Files] has yielded, as [Store.Open] does.
+func (s *Store) OpenListed(ctx context.Context, f PackageFile) (*Blob, error) {
+	return s.reader(ctx, f.Blob)
+}
+
+// StoredOn returns the ids of the backends that hold the file's bytes.
+func (f PackageFile) StoredOn() []string {
+	ids := []string{}
+	for _, l := range f.Locations {
+		if l.State == registry.Stored {
+			ids = append(ids, l.BackendID)
+		}
+	}
+	return ids
+}
+
+// Expires returns when a package has been kept as long as its class says, counted
+// from its last change, and [Forever] where the class has no end or is no longer
+// configured.
+func (s *Store) Expires(p Package) time.Time {
+	_, until, err := s.policy.class(p.RetentionClass, p.ChangedAt)
+	if err != nil {
+		return Forever
+	}
+	return until
 }
 
 // file returns the file at a path; ErrFileUnknown where there is none.

@@ -54,7 +54,22 @@ func (s *Store) AttachFile(ctx context.Context, k PackageKey, path string, d dig
 	}
 	defer from.Close()
 	stored, err := p.run(ctx, from)
-	return w.result(stored, err)
+	return w.result(stored, ofCopy(b, err))
+}
+
+// ofCopy says of a copy between backends what went wrong: its source is the
+// store's own, so a torn or false one is no fault of who asked.
+func ofCopy(b registry.Blob, err error) error {
+	var source *SourceError
+	var mismatch *DigestMismatchError
+	var size *SizeMismatchError
+	switch {
+	case errors.As(err, &source):
+		return source.Err
+	case errors.As(err, &mismatch), errors.As(err, &size):
+		return fmt.Errorf("copy %s: %w: %w", b.SHA256, ErrBlobUnavailable, err)
+	}
+	return err
 }
 
 // errGone means that a blob found stored no longer is.

@@ -10,11 +10,14 @@ import (
 // Release ends the principal's promise to keep a blob. The blob stays as long
 // as anybody else's lease keeps it; from then on it is unknown to readers, and
 // its bytes leave when garbage is collected. A blob that nothing keeps is
-// ErrBlobUnknown.
+// ErrBlobUnknown; one that a package needs is *ReferencedError, and nothing ends.
 func (s *Store) Release(ctx context.Context, d digest.Digest, principal string) error {
 	b, err := s.lookUp(ctx, d)
 	if err != nil {
 		return err
+	}
+	if b.References > 0 {
+		return &ReferencedError{Blob: d, By: "a package"}
 	}
 	_, err = s.reg.Append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256}))
 	return registryError("release "+d.String(), err)

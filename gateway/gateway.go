@@ -107,9 +107,21 @@ func New(o Options) http.Handler {
 	} {
 		r.Handle(at.route, g.serve(at.route, plainForm, at.h))
 	}
+	r.PathPrefix("/v1/packages/").Handler(g.packages(face))
 	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
 	r.NotFoundHandler = g.serve("unmatched", plainForm, notFound)
 	return trailers(r)
+}
+
+// packages serves what is below /v1/packages/, whose last part is a path.
+func (g *gateway) packages(face *plain.Face) http.Handler {
+	routes := map[string]http.Handler{}
+	for _, route := range plain.PackageRoutes() {
+		routes[route] = g.serve(route, plainForm, face.Package)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		routes[plain.PackageRoute(r)].ServeHTTP(w, r)
+	})
 }
 
 // distribution serves the OCI face, whose routes are matched from the right.

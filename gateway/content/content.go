@@ -22,7 +22,9 @@ func Serve(w http.ResponseWriter, r *http.Request, b *cas.Blob) error {
 	h := w.Header()
 	h.Set("ETag", ETag(b.SHA256))
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Disposition", "attachment")
+	if h.Get("Content-Disposition") == "" {
+		h.Set("Content-Disposition", "attachment")
+	}
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")

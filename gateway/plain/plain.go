@@ -1,5 +1,5 @@
-// Package plain is the plain HTTP face: blobs by digest, for curl and for
-// programs. A request is parsed into a value, the store is called, and the
+// Package plain is the plain HTTP face: blobs by digest and packages by name, for
+// curl and for programs. A request is parsed into a value, the store is called, and the
 // answer written; an error returned by a handler is answered in one place, by
 // package gateway, with [problem.Of].
 //
@@ -8,6 +8,18 @@
 //	GET    /v1/blobs/{digest}   the bytes: whole, ranges, conditional
 //	HEAD   /v1/blobs/{digest}   the same without the bytes
 //	DELETE /v1/blobs/{digest}   end the caller's lease
+//
+// and packages, below /v1/packages/{producer}/{name}/{version}:
+//
+//	PUT    (itself)             create it, with a class and labels
+//	GET    (itself)             what it is, and its files, in pages
+//	DELETE (itself)             remove it
+//	PUT    /files/{path}        put a file into it: bytes, or the digest of a blob
+//	GET    /files/{path}        the file's bytes, as of a blob
+//	DELETE /files/{path}        take the file out
+//	POST   /seal                end changes
+//	GET    /manifest            what a sealed one holds: CBOR, or JSON
+//	GET    /archive             all files as one tar or zip
 package plain
 
 import (
@@ -70,17 +82,27 @@ func (f *Face) store(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	if !d.IsZero() {
 		u.expects(d)
 	}
-	if f.UploadBytes > 0 {
-		if u.size > f.UploadBytes {
-			return &cas.SourceError{Err: &http.MaxBytesError{Limit: f.UploadBytes}}
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, f.UploadBytes)
+	if err := f.limit(w, r, u); err != nil {
+		return err
 	}
 	stored, err := f.Store.Put(r.Context(), r.Body, options(r, u))
 	if err != nil {
 		return err
 	}
 	return answerStored(w, stored, d)
+}
+
+// limit refuses an upload that says it is too large, and ends one that turns out
+// to be.
+func (f *Face) limit(w http.ResponseWriter, r *http.Request, u upload) error {
+	if f.UploadBytes == 0 {
+		return nil
+	}
+	if u.size > f.UploadBytes {
+		return &cas.SourceError{Err: &http.MaxBytesError{Limit: f.UploadBytes}}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, f.UploadBytes)
+	return nil
 }
 
 func options(r *http.Request, u upload) cas.PutOptions {

@@ -23,6 +23,7 @@ func Of(err error) *Problem {
 		mismatch *cas.DigestMismatchError
 		size     *cas.SizeMismatchError
 		source   *cas.SourceError
+		needed   *cas.ReferencedError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -33,6 +34,18 @@ func Of(err error) *Problem {
 		return New(http.StatusUnprocessableEntity, "digest_mismatch", "%v", mismatch)
 	case errors.As(err, &size):
 		return New(http.StatusBadRequest, "size_mismatch", "%v", size)
+	case errors.As(err, &needed):
+		return New(http.StatusConflict, "blob_referenced", "%v", needed)
+	case errors.Is(err, cas.ErrPackageUnknown):
+		return New(http.StatusNotFound, "package_unknown", "there is no such package here")
+	case errors.Is(err, cas.ErrFileUnknown):
+		return New(http.StatusNotFound, "file_unknown", "the package has no such file")
+	case errors.Is(err, cas.ErrPackageExists):
+		return New(http.StatusConflict, "package_exists", "the package exists with another retention class or other labels; nothing was changed")
+	case errors.Is(err, cas.ErrPackageSealed):
+		return New(http.StatusConflict, "package_sealed", "the package is sealed and can no longer change")
+	case errors.Is(err, cas.ErrPackageHeld):
+		return New(http.StatusConflict, "package_held", "the package is under a hold")
 	case errors.Is(err, cas.ErrBlobUnknown):
 		return New(http.StatusNotFound, "blob_unknown", "there is no such blob here")
 	case errors.Is(err, cas.ErrBlobUnavailable):
