@@ -41,6 +41,9 @@ clients: ## Real clients (skopeo, docker, helm, ...) against a real gateway; ins
 bench: ## The benchmarks, each figure beside its reference in the same run
 	deploy/dev/bench.sh
 
+bench-oci: ## The OCI face beside distribution and Debian's docker-registry, as a table
+	deploy/dev/bench-oci.sh
+
 FUZZTIME ?= 10s
 fuzz: ## Every fuzz target in turn (FUZZTIME=10s each)
 	@set -e; for pkg in $$($(GO) list ./...); do \

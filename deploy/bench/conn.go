@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -29,7 +32,9 @@ func dial(address string) (*conn, error) {
 type answer struct {
 	status   int
 	length   int64
-	location string
+	chunked  bool
+	location string // the path, whether the server gave a path or a URL
+	link     bool   // it has a Link: a list goes on
 }
 
 // do sends a request with a whole body and reads the answer to its end.
@@ -49,16 +54,17 @@ func (c *conn) begin(method, path, fields string, length int64) {
 	c.head = append(append(c.head, ' '), path...)
 	c.head = append(c.head, " HTTP/1.1\r\nHost: bench\r\n"...)
 	c.head = append(c.head, fields...)
-	if method == "POST" {
+	if method == "POST" || method == "PUT" || method == "PATCH" {
 		c.head = append(c.head, "Content-Length: "...)
 		c.head = append(strconv.AppendInt(c.head, length, 10), "\r\n"...)
 	}
 	c.head = append(c.head, "\r\n"...)
 }
 
-// upload sends size bytes of content, repeated, and reads the answer.
-func (c *conn) upload(path string, first, content []byte, size int64) (answer, error) {
-	c.begin("POST", path, "", size)
+// upload sends a request with size bytes: first, then content, repeated. It
+// reads the answer.
+func (c *conn) upload(method, path, fields string, first, content []byte, size int64) (answer, error) {
+	c.begin(method, path, fields, size)
 	if _, err := c.Write(append(c.head, first...)); err != nil {
 		return answer{}, err
 	}
@@ -69,7 +75,7 @@ func (c *conn) upload(path string, first, content []byte, size int64) (answer, e
 		}
 		left -= int64(n)
 	}
-	return c.answer("POST")
+	return c.answer(method)
 }
 
 func (c *conn) answer(method string) (answer, error) {
@@ -87,16 +93,29 @@ func (c *conn) answer(method string) (answer, error) {
 	if err := c.fields(&a); err != nil {
 		return a, err
 	}
-	if method != "HEAD" {
-		if a.length < 0 {
-			return a, fmt.Errorf("%d without a length", a.status)
-		}
-		_, err = c.in.Discard(int(a.length))
+	if method != "HEAD" && a.status != 204 {
+		err = c.discard(a)
 	}
 	if err == nil && a.status >= 300 {
 		err = fmt.Errorf("%s answered with %d", method, a.status)
 	}
 	return a, err
+}
+
+// discard reads a body to its end.
+func (c *conn) discard(a answer) error {
+	switch {
+	case a.chunked:
+		if _, err := io.Copy(io.Discard, httputil.NewChunkedReader(c.in)); err != nil {
+			return err
+		}
+		_, err := c.in.ReadSlice('\n') // the end of the trailer, which is empty
+		return err
+	case a.length < 0:
+		return fmt.Errorf("%d without a length", a.status)
+	}
+	_, err := c.in.Discard(int(a.length))
+	return err
 }
 
 func (c *conn) fields(a *answer) error {
@@ -115,8 +134,14 @@ func (c *conn) fields(a *answer) error {
 			if a.length, err = strconv.ParseInt(value, 10, 64); err != nil {
 				return err
 			}
+		case "Transfer-Encoding":
+			a.chunked = value == "chunked"
+		case "Link":
+			a.link = true
 		case "Location":
-			a.location = value
+			if u, err := url.Parse(value); err == nil {
+				a.location = u.RequestURI()
+			}
 		}
 	}
 }

@@ -5,6 +5,10 @@
 // from machine to machine and from minute to minute; the ratios are what counts.
 //
 //	bench [-gateway bin/artifactstore] [-dir DIR] [-rounds 5] [-size 1GiB in bytes]
+//	bench -registries NAME=PROGRAM,... [the same]
+//
+// The second form measures the OCI face beside other registries and prints a
+// table (oci.go).
 //
 // How it measures: both servers are processes of their own, whose CPU time is
 // read from /proc. Each row runs in rounds, in each of which both have their turn,
@@ -38,12 +42,15 @@ func main() {
 	flag.Int64Var(&o.touch, "touch", 6<<30, "bytes of memory to touch beforehand")
 	flag.StringVar(&o.only, "only", "", "the one row to measure")
 	flag.BoolVar(&o.keep, "keep", false, "keep the directory")
+	registries := flag.String("registries", "", "NAME=PROGRAM,... of distribution's registry in some versions: measure the OCI face beside them")
 	reference := flag.String("minimal", "", "serve this directory as the reference, and do nothing else")
 	flag.Parse()
 
 	var err error
 	if *reference != "" {
 		err = serveMinimal(*reference)
+	} else if *registries != "" {
+		err = runOCI(o, *registries)
 	} else {
 		err = run(o)
 	}
@@ -64,37 +71,45 @@ type options struct {
 var errMissed = errors.New("a row missed its target")
 
 func run(o options) error {
-	gateway, err := filepath.Abs(o.gateway)
+	gateway, dir, remove, err := place(o)
 	if err != nil {
 		return err
 	}
-	if o.dir == "" {
-		o.dir = filepath.Dir(gateway)
-	}
-	dir, err := os.MkdirTemp(o.dir, "bench-")
-	if err != nil {
-		return err
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
-	if !o.keep {
-		defer os.RemoveAll(dir)
-	}
+	defer remove()
 	touch(o.touch)
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	ref, err := startServer("minimal", filepath.Join(dir, "minimal"), self, "-minimal", ".")
+	ref, err := startServer("minimal", filepath.Join(dir, "minimal"), "/livez", self, "-minimal", ".")
 	if err != nil {
 		return err
 	}
 	defer ref.stop()
-	gw, err := startServer("gateway", filepath.Join(dir, "gateway"), gateway, "serve")
+	gw, err := startServer("gateway", filepath.Join(dir, "gateway"), "/livez", gateway, "serve")
 	if err != nil {
 		return err
 	}
 	defer gw.stop()
 	return measureAll(o, gw, ref)
+}
+
+// place returns the gateway's binary and a fresh directory, and what removes it.
+func place(o options) (gateway, dir string, remove func(), err error) {
+	if gateway, err = filepath.Abs(o.gateway); err != nil {
+		return "", "", nil, err
+	}
+	if o.dir == "" {
+		o.dir = filepath.Dir(gateway)
+	}
+	if dir, err = os.MkdirTemp(o.dir, "bench-"); err != nil {
+		return "", "", nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", "", nil, err
+	}
+	if o.keep {
+		return gateway, dir, func() {}, nil
+	}
+	return gateway, dir, func() { os.RemoveAll(dir) }, nil
 }

@@ -147,7 +147,7 @@ func (w *workload) upload(s *server) (turn, error) {
 	defer c.Close()
 	first := w.unique(append([]byte(nil), w.random[:64]...))
 	return timed(s, func() (float64, error) {
-		a, err := c.upload("/v1/blobs", first, w.random, w.o.size)
+		a, err := c.upload("POST", "/v1/blobs", "", first, w.random, w.o.size)
 		if err == nil && a.status != 201 {
 			err = fmt.Errorf("status %d", a.status)
 		}

@@ -21,9 +21,10 @@ type server struct {
 }
 
 // startServer starts a program in a fresh directory, told by the environment
-// where to listen, and waits until it answers. What it says is in log.txt there.
-func startServer(name, dir, program string, args ...string) (*server, error) {
-	if err := os.Mkdir(dir, 0o755); err != nil {
+// where to listen, and waits until it answers a path. What it says is in log.txt
+// there.
+func startServer(name, dir, ready, program string, args ...string) (*server, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, "log.txt"))
@@ -37,11 +38,11 @@ func startServer(name, dir, program string, args ...string) (*server, error) {
 	}
 	s := &server{name: name, address: address, cmd: exec.Command(program, args...)}
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, log, log
-	s.cmd.Env = append(os.Environ(), "ARTIFACTSTORE_LISTEN="+address)
+	s.cmd.Env = append(os.Environ(), "ARTIFACTSTORE_LISTEN="+address, "REGISTRY_HTTP_ADDR="+address)
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := s.wait(20 * time.Second); err != nil {
+	if err := s.wait(ready, 20*time.Second); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("%s does not serve: %w; see %s", name, err, log.Name())
 	}
@@ -58,13 +59,13 @@ func freeAddress() (string, error) {
 }
 
 // wait polls until the server answers.
-func (s *server) wait(most time.Duration) error {
+func (s *server) wait(path string, most time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
 	for {
 		c, err := dial(s.address)
 		if err == nil {
-			_, err = c.do("GET", "/livez", "", nil)
+			_, err = c.do("GET", path, "", nil)
 			c.Close()
 		}
 		if err == nil {

@@ -7,6 +7,7 @@ package clients_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -22,6 +23,10 @@ import (
 // startTime bounds how long a server may take from its start to its first
 // answer, on a machine with much else to do.
 const startTime = 60 * time.Second
+
+// commandTime bounds a command, and a daemon's life: a client that tries again
+// and again, where it must not have to, fails its test.
+const commandTime = 4 * time.Minute
 
 func TestClients(t *testing.T) {
 	if testing.Short() {
@@ -157,7 +162,9 @@ func (w *world) shell(t *testing.T, env ...string) shell {
 // command makes a command of a line whose words have no blanks.
 func (s shell) command(line string) *exec.Cmd {
 	words := strings.Fields(line)
-	cmd := exec.Command(find(words[0], s.path), words[1:]...)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	s.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, find(words[0], s.path), words[1:]...)
 	cmd.Env, cmd.Dir = s.env, s.dir
 	return cmd
 }
