@@ -3,7 +3,6 @@ package postgres
 import (
 	"time"
 
-	"artifactstore/cas/digest"
 	"artifactstore/registry"
 
 	"github.com/jackc/pgx/v5"
@@ -56,6 +55,7 @@ type recorded struct {
 	at      []*time.Time
 	blob    [][]byte
 	backend []string
+	seen    []int64
 }
 
 // $1 and $2 place the events, as in queueViews: the base, or NULL and the number
@@ -66,19 +66,29 @@ put AS (
     INSERT INTO locations (blob, backend_id, state, recorded_at, position)
     SELECT e.blob, e.backend_id, 'stored', coalesce(e.at, here.recorded_at), here.base + e.n
     FROM here, unnest($3::bigint[], $4::timestamptz[], $5::bytea[], $6::text[]) AS e (n, at, blob, backend_id)
-    RETURNING backend_id)
-INSERT INTO location_totals AS t (backend_id, state, locations)
-SELECT backend_id, 'stored', count(*) FROM put GROUP BY backend_id
-ON CONFLICT (backend_id, state) DO UPDATE SET locations = t.locations + excluded.locations`
+    RETURNING backend_id),
+counted AS (
+    INSERT INTO location_totals AS t (backend_id, state, locations)
+    SELECT backend_id, 'stored', count(*) FROM put GROUP BY backend_id
+    ON CONFLICT (backend_id, state) DO UPDATE SET locations = t.locations + excluded.locations)
+SELECT must(NOT EXISTS (
+    SELECT FROM unnest($5::bytea[], $6::text[], $7::bigint[]) AS e (blob, backend_id, seen) WHERE ` + takenSQL + `), 'a removal may have taken it')`
+
+// takenSQL is the condition that a removal may have taken the bytes of row e, which
+// were committed after the log had been seen up to e.seen, or at any time where
+// that is 0.
+const takenSQL = `EXISTS (
+    SELECT FROM removals AS r WHERE r.sha256 = e.blob AND r.backend_id = e.backend_id
+    AND (NOT r.ended OR (e.seen > 0 AND r.position > e.seen)))`
 
 func (s *recorded) add(n int64, at *time.Time, d registry.LocationRecorded) {
 	s.n, s.at = append(s.n, n), append(s.at, at)
-	s.blob, s.backend = append(s.blob, d.Blob.Sum()), append(s.backend, d.BackendID)
+	s.blob, s.backend, s.seen = append(s.blob, d.Blob.Sum()), append(s.backend, d.BackendID), append(s.seen, int64(d.Seen))
 }
 
 func (s *recorded) queue(b *pgx.Batch, base *int64, count int) {
 	if len(s.n) > 0 {
-		b.Queue(recordedSQL, base, count, s.n, s.at, s.blob, s.backend)
+		b.Queue(recordedSQL, base, count, s.n, s.at, s.blob, s.backend, s.seen)
 	}
 }
 
@@ -128,11 +138,12 @@ type repaired struct {
 	at      []*time.Time
 	blob    [][]byte
 	backend []string
+	seen    []int64
 }
 
 const repairedSQL = `
 WITH put AS (
-    UPDATE locations AS l SET state = 'stored', reason = NULL, recorded_at = coalesce(e.at, head.recorded_at)
+    UPDATE locations AS l SET state = 'stored', reason = NULL, verified_at = NULL, recorded_at = coalesce(e.at, head.recorded_at)
     FROM head, unnest($1::timestamptz[], $2::bytea[], $3::text[]) AS e (at, blob, backend_id)
     WHERE l.blob = e.blob AND l.backend_id = e.backend_id AND l.state = 'failed'
     RETURNING l.backend_id),
@@ -143,102 +154,42 @@ less AS (
 more AS (
     INSERT INTO location_totals AS t (backend_id, state, locations) SELECT backend_id, 'stored', n FROM moved
     ON CONFLICT (backend_id, state) DO UPDATE SET locations = t.locations + excluded.locations)
-SELECT must((SELECT count(*) FROM put) = cardinality($2), 'no such location has failed')`
+SELECT must((SELECT count(*) FROM put) = cardinality($2), 'no such location has failed'), must(NOT EXISTS (
+    SELECT FROM unnest($2::bytea[], $3::text[], $4::bigint[]) AS e (blob, backend_id, seen) WHERE ` + takenSQL + `), 'a removal may have taken it')`
 
 func (s *repaired) add(at *time.Time, d registry.LocationRepaired) {
 	s.at = append(s.at, at)
-	s.blob, s.backend = append(s.blob, d.Blob.Sum()), append(s.backend, d.BackendID)
+	s.blob, s.backend, s.seen = append(s.blob, d.Blob.Sum()), append(s.backend, d.BackendID), append(s.seen, int64(d.Seen))
 }
 
 func (s *repaired) queue(b *pgx.Batch) {
 	if len(s.at) > 0 {
-		b.Queue(repairedSQL, s.at, s.blob, s.backend)
+		b.Queue(repairedSQL, s.at, s.blob, s.backend, s.seen)
 	}
 }
 
-// holder is who has a lease: a repository where one is named, else the actor.
-type holder struct {
-	repository string
-	actor      string
+type verified struct {
+	at      []*time.Time
+	blob    [][]byte
+	backend []string
+	written []time.Time // when the bytes that were read were written
 }
 
-func holderOf(repository, actor string) holder {
-	if repository != "" {
-		return holder{repository: repository}
-	}
-	return holder{actor: actor}
-}
-
-// leased has one row for a blob and a holder: of two promises the later end, of
-// two that end together the first.
-type leased struct {
-	index             map[leaseKey]int
-	blob              [][]byte
-	repository, actor []string
-	producer, class   []string
-	until             []time.Time
-}
-
-type leaseKey struct {
-	blob digest.Digest
-	holder
-}
-
-const leasedSQL = `
+const verifiedSQL = `
 WITH put AS (
-    INSERT INTO leases AS l (blob, repository, actor, producer, retention_class, until)
-    SELECT e.* FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) AS e
-    ON CONFLICT (blob, repository, actor) DO UPDATE
-        SET producer = excluded.producer, retention_class = excluded.retention_class, until = excluded.until
-        WHERE l.until < excluded.until)
-SELECT must(NOT EXISTS (
-    SELECT FROM unnest($1::bytea[]) AS e (blob)
-    WHERE NOT EXISTS (SELECT FROM locations AS l WHERE l.blob = e.blob AND l.state = 'stored')), 'no location of the blob is stored')`
+    UPDATE locations AS l SET verified_at = coalesce(e.at, head.recorded_at)
+    FROM head, unnest($1::timestamptz[], $2::bytea[], $3::text[], $4::timestamptz[]) AS e (at, blob, backend_id, written)
+    WHERE l.blob = e.blob AND l.backend_id = e.backend_id AND l.state = 'stored' AND l.recorded_at = e.written
+    RETURNING 1)
+SELECT must((SELECT count(*) FROM put) = cardinality($2), 'no such location is stored, or its bytes were written at another time')`
 
-func (s *leased) add(actor string, d registry.BlobLeased) {
-	key := leaseKey{d.Blob, holderOf(d.Repository, actor)}
-	i, twice := s.index[key]
-	switch {
-	case !twice:
-		if s.index == nil {
-			s.index = map[leaseKey]int{}
-		}
-		s.index[key] = len(s.blob)
-		s.blob, s.until = append(s.blob, d.Blob.Sum()), append(s.until, d.Until)
-		s.repository, s.actor = append(s.repository, key.repository), append(s.actor, key.actor)
-		s.producer, s.class = append(s.producer, d.Producer), append(s.class, d.RetentionClass)
-	case d.Until.After(s.until[i]):
-		s.producer[i], s.class[i], s.until[i] = d.Producer, d.RetentionClass, d.Until
-	}
+func (s *verified) add(at *time.Time, d registry.LocationVerified) {
+	s.at, s.written = append(s.at, at), append(s.written, d.RecordedAt)
+	s.blob, s.backend = append(s.blob, d.Blob.Sum()), append(s.backend, d.BackendID)
 }
 
-func (s *leased) queue(b *pgx.Batch) {
-	if len(s.blob) > 0 {
-		b.Queue(leasedSQL, s.blob, s.repository, s.actor, s.producer, s.class, s.until)
-	}
-}
-
-type released struct {
-	blob              [][]byte
-	repository, actor []string
-}
-
-const releasedSQL = `
-WITH gone AS (
-    DELETE FROM leases AS l USING unnest($1::bytea[], $2::text[], $3::text[]) AS e (blob, repository, actor)
-    WHERE l.blob = e.blob AND l.repository = e.repository AND l.actor = e.actor)
-SELECT must(NOT EXISTS (
-    SELECT FROM unnest($1::bytea[]) AS e (blob)
-    WHERE NOT EXISTS (SELECT FROM blobs AS b WHERE b.sha256 = e.blob)), 'no such blob')`
-
-func (s *released) add(actor string, d registry.BlobReleased) {
-	h := holderOf(d.Repository, actor)
-	s.blob = append(s.blob, d.Blob.Sum())
-	s.repository, s.actor = append(s.repository, h.repository), append(s.actor, h.actor)
-}
-
-func (s *released) queue(b *pgx.Batch) {
-	if len(s.blob) > 0 {
-		b.Queue(releasedSQL, s.blob, s.repository, s.actor)
+func (s *verified) queue(b *pgx.Batch) {
+	if len(s.at) > 0 {
+		b.Queue(verifiedSQL, s.at, s.blob, s.backend, s.written)
 	}
 }

@@ -20,9 +20,13 @@ func hasStored(blob string) string {
 }
 
 // namedSQL is what follows the table "named" of blobs and how much more often, or
-// less, they are named.
+// less, they are named. $4 is the event's time. Releases may have come before their
+// turn, hence the later time.
 const namedSQL = `
-counted AS (UPDATE blobs AS b SET refs = b.refs + named.n FROM named WHERE b.sha256 = named.blob AND named.n <> 0)`
+counted AS (
+    UPDATE blobs AS b SET refs = b.refs + named.n,
+        dropped = CASE b.refs + named.n WHEN 0 THEN greatest(b.dropped, coalesce($4::timestamptz, head.recorded_at)) ELSE b.dropped END
+    FROM named, head WHERE b.sha256 = named.blob AND named.n <> 0)`
 
 // $1 and $2 place the event as in recordedSQL, $3 is its number and $4 its time.
 var packageCreatedSQL = `
@@ -32,6 +36,9 @@ new AS (
         media_type, artifact_type, subject, named, annotations, revision, created_at, changed_at)
     SELECT here.id, $5, $6, $7, $8, $9::text, $10, $11::jsonb, $12::bytea, nullif($13, ''), nullif($14, ''), nullif($15, ''), $16, $17, 1, here.at, here.at
     FROM here RETURNING id, state),
+labelled AS (
+    INSERT INTO package_labels (key, value, producer, name, version, package)
+    SELECT e.key, e.value, $5, $6, $7, new.id FROM new, jsonb_each_text($11) AS e),
 files AS (
     INSERT INTO package_files (package, path, blob, repository)
     SELECT new.id, e.path, e.blob, nullif($20, '') FROM new, unnest($18::text[], $19::bytea[]) AS e (path, blob)),
@@ -77,15 +84,28 @@ WITH p AS (
     FROM head WHERE ` + keySQL + ` RETURNING id)
 SELECT must((SELECT count(*) FROM p) = 1, 'no such package')`
 
-// packageDeletedSQL leaves files and tags to the foreign keys.
-const packageDeletedSQL = `
-WITH p AS (DELETE FROM packages WHERE ` + keySQL + ` RETURNING id, manifest, state),
+// packageDeletedSQL leaves files, labels and tags to the foreign keys, and to that
+// of holds to refuse it.
+const (
+	packageDeletedSQL = `
+WITH p AS (DELETE FROM packages WHERE ` + keySQL + ` RETURNING id, manifest, state),` + packageGoneSQL
+	packageExpiredSQL = `
+WITH p AS (
+    DELETE FROM packages AS p WHERE ` + keySQL + ` AND revision = $5 AND NOT ` + namedByAnotherSQL + ` RETURNING id, manifest, state),` + packageGoneSQL
+
+	// namedByAnotherSQL is the condition that another package of its repository has
+	// the manifest of package p as a file.
+	namedByAnotherSQL = `(p.format = 'oci' AND EXISTS (
+        SELECT FROM package_files AS f WHERE f.blob = p.manifest AND f.repository = p.name AND f.package <> p.id))`
+
+	packageGoneSQL = `
 named AS (
     SELECT e.blob, -count(*) AS n FROM (
         SELECT f.blob FROM package_files AS f, p WHERE f.package = p.id
         UNION ALL SELECT manifest FROM p WHERE manifest IS NOT NULL) AS e GROUP BY e.blob),` + namedSQL + `,
 total AS (UPDATE package_totals AS t SET packages = t.packages - 1 FROM p WHERE t.state = p.state)
 SELECT must((SELECT count(*) FROM p) = 1, 'no such package')`
+)
 
 const tagSetSQL = `
 WITH put AS (
@@ -98,60 +118,6 @@ SELECT must((SELECT count(*) FROM put) = 1, 'no such manifest in the repository'
 const tagRemovedSQL = `
 WITH gone AS (DELETE FROM tags WHERE repository = $1 AND tag = $2 RETURNING 1)
 SELECT must((SELECT count(*) FROM gone) = 1, 'no such tag')`
-
-// meaningful reports whether an event has a meaning for the views here.
-func meaningful(d registry.Data) bool {
-	switch d.(type) {
-	case registry.BlobStored, registry.LocationRecorded, registry.LocationFailed, registry.LocationRepaired,
-		registry.BlobLeased, registry.BlobReleased:
-		return true
-	}
-	_, ok := namedBlobs(d)
-	return ok
-}
-
-// namedBlobs returns the blobs whose state matters to an event of a package or a
-// tag; ok is false for other events.
-func namedBlobs(d registry.Data) (blobs []digest.Digest, ok bool) {
-	switch d := d.(type) {
-	case registry.PackageCreated:
-		for _, f := range d.Files {
-			blobs = append(blobs, f.Blob)
-		}
-		if !d.Manifest.IsZero() {
-			blobs = append(blobs, d.Manifest)
-		}
-		return blobs, true
-	case registry.PackageFileAdded:
-		return []digest.Digest{d.Blob}, true
-	case registry.PackageSealed:
-		return []digest.Digest{d.Manifest}, true
-	case registry.PackageFileRemoved, registry.PackageRenewed, registry.PackageDeleted, registry.TagSet, registry.TagRemoved:
-		return nil, true
-	}
-	return nil, false
-}
-
-func (f packageFact) queue(b *pgx.Batch, base *int64, count int) {
-	switch d := f.Data.(type) {
-	case registry.PackageCreated:
-		queueCreated(b, base, count, f.n, f.at, d)
-	case registry.PackageFileAdded:
-		on(b, fileAddedSQL, d.Package, f.at, d.Path, d.Blob.Sum())
-	case registry.PackageFileRemoved:
-		on(b, fileRemovedSQL, d.Package, f.at, d.Path)
-	case registry.PackageSealed:
-		on(b, packageSealedSQL, d.Package, f.at, d.Manifest.Sum(), d.Revision)
-	case registry.PackageRenewed:
-		on(b, packageRenewedSQL, d.Package, f.at, d.RetentionClass)
-	case registry.PackageDeleted:
-		b.Queue(packageDeletedSQL, d.Package.Producer, d.Package.Name, d.Package.Version)
-	case registry.TagSet:
-		on(b, tagSetSQL, manifestKey(d.Repository, d.Manifest), f.at, d.Tag, d.Named.Sum())
-	case registry.TagRemoved:
-		b.Queue(tagRemovedSQL, d.Repository, d.Tag)
-	}
-}
 
 // on queues a statement about a package at a time.
 func on(b *pgx.Batch, sql string, k registry.PackageKey, at *time.Time, args ...any) {

@@ -22,6 +22,9 @@ var viewTables = []view{
 	{"leases", `'the lease of ' || repository || actor || ' on sha256:' || encode(blob, 'hex')`},
 	{"packages", `'package ' || producer || '/' || name || '/' || version`},
 	{"package_files", `'file ' || path || ' of the package made at ' || package`},
+	{"package_labels", `'label ' || key || ' of package ' || producer || '/' || name || '/' || version`},
+	{"holds", `'hold ' || hold || ' on the package made at ' || package || ' of that made at ' || root`},
+	{"removals", `'the removal of sha256:' || encode(sha256, 'hex') || ' from ' || backend_id`},
 	{"tags", `'tag ' || repository || ':' || tag`},
 	{"package_totals", `'the total of ' || state || ' packages'`},
 	{"totals", `'the total of blobs'`},
@@ -39,7 +42,7 @@ FROM extra FULL JOIN missing ON extra.key = missing.key ORDER BY 1 LIMIT $1`
 // Whole tables are compared: what the replay switched off comes back.
 const wholeTablesSQL = `
 SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
-SET LOCAL work_mem = '64MB'; ANALYZE pg_temp.blobs, pg_temp.locations, pg_temp.leases, pg_temp.packages, pg_temp.package_files, pg_temp.tags`
+SET LOCAL work_mem = '64MB'; ANALYZE pg_temp.blobs, pg_temp.locations, pg_temp.leases, pg_temp.packages, pg_temp.package_files, pg_temp.package_labels, pg_temp.tags, pg_temp.holds, pg_temp.removals`
 
 // compare compares the views with their shadows.
 func (p *replay) compare(ctx context.Context) error {

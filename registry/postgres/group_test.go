@@ -53,7 +53,7 @@ func TestGroupsAreAsGoodAsOneByOne(t *testing.T) {
 }
 
 const emptySQL = `
-TRUNCATE events, blobs, locations, leases, location_totals, packages, package_files, tags;
+TRUNCATE events, blobs, locations, leases, location_totals, packages, package_files, tags, package_labels, holds, removals;
 UPDATE head SET position = 0; UPDATE totals SET blobs = 0, blob_bytes = 0`
 
 func drawEvent(t *rapid.T) registry.Event {

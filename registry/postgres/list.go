@@ -25,10 +25,7 @@ type list[T any] struct {
 // looks from the longest part of it that is, and leaves out what comes before.
 func (l list[T]) walk(ctx context.Context, r *Registry, after string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		from := after
-		for !storable(from) {
-			from = from[:len(from)-1]
-		}
+		from := storablePart(after)
 		for size := firstPage; ; size = pageSize {
 			found, err := l.page(ctx, r, from, size)
 			if err != nil {
@@ -47,6 +44,14 @@ func (l list[T]) walk(ctx context.Context, r *Registry, after string) iter.Seq2[
 			from = l.key(found[len(found)-1])
 		}
 	}
+}
+
+// storablePart returns the longest beginning of a text that is storable.
+func storablePart(s string) string {
+	for !storable(s) {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 func (l list[T]) page(ctx context.Context, r *Registry, after string, size int) ([]T, error) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -36,11 +37,28 @@ func migrate(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(derive(o)))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
 	return bringUp(ctx, p)
+}
+
+// derive is migration 4: what 00002 and 00003 added to the views is derived from the
+// log that there is already, by a rebuild. It is recorded as made when the views
+// are, and making it twice is as good as once.
+func derive(o Options) *goose.Migration {
+	up := func(ctx context.Context, db *sql.DB) error {
+		var last int64
+		if err := db.QueryRowContext(ctx, headSQL).Scan(&last); err != nil || last == 0 {
+			return err
+		}
+		r := &Registry{options: o, ended: make(chan struct{})}
+		_, err := r.Rebuild(ctx, nil)
+		return err
+	}
+	return goose.NewGoMigration(4, &goose.GoFunc{RunDB: up}, nil)
 }
 
 // bringUp looks before it takes the lock, which costs a second where somebody

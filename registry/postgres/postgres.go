@@ -87,7 +87,11 @@ type Registry struct {
 	ended   chan struct{} // closed when Close begins
 }
 
-var _ registry.Registry = (*Registry)(nil)
+var (
+	_ registry.Registry  = (*Registry)(nil)
+	_ registry.Retention = (*Registry)(nil)
+	_ registry.Claims    = (*Registry)(nil)
+)
 
 // Open connects to a database, brings its schema up, and returns it as a
 // registry. A schema that a newer program has made is registry.ErrSchema; a

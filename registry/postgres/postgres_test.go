@@ -37,6 +37,20 @@ func TestRegistry(t *testing.T) {
 	})
 }
 
+func TestRetention(t *testing.T) {
+	registrytest.RunRetention(t, func(t *testing.T) func(t *testing.T) registrytest.Keeping {
+		url := pgtest.New(t)
+		return func(t *testing.T) registrytest.Keeping { return open(t, url) }
+	})
+}
+
+func TestClaims(t *testing.T) {
+	registrytest.RunClaims(t, func(t *testing.T) func(t *testing.T) registrytest.Claiming {
+		url := pgtest.New(t)
+		return func(t *testing.T) registrytest.Claiming { return open(t, url) }
+	})
+}
+
 // open opens a database for a caller that closes it.
 func open(t testing.TB, url string) *postgres.Registry {
 	t.Helper()

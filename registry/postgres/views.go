@@ -20,13 +20,14 @@ const (
 	blobSQL = `SELECT ` + blobColumns + ` FROM blobs AS b, ` + blobLocations
 
 	blobColumns = `b.sha256, b.blake3, b.sha512, b.size, b.stored_at, b.refs,
-    (SELECT max(until) FROM leases AS e WHERE e.blob = b.sha256), l.backends, l.states, l.reasons, l.times`
+    (SELECT max(until) FROM leases AS e WHERE e.blob = b.sha256), l.backends, l.states, l.reasons, l.times, l.verified`
 
 	blobLocations = `LATERAL (
     SELECT array_agg(backend_id ORDER BY position) AS backends,
            array_agg(state ORDER BY position) AS states,
            array_agg(coalesce(reason, '') ORDER BY position) AS reasons,
-           array_agg(recorded_at ORDER BY position) AS times
+           array_agg(recorded_at ORDER BY position) AS times,
+           array_agg(verified_at ORDER BY position) AS verified
     FROM locations WHERE blob = b.sha256) AS l `
 )
 
@@ -111,11 +112,12 @@ type blobRow struct {
 	until                     *time.Time
 	backends, states, reasons []string
 	times                     []time.Time
+	verified                  []*time.Time
 }
 
 func (row *blobRow) targets() []any {
 	return []any{&row.sha256, &row.blake3, &row.sha512, &row.size, &row.storedAt, &row.refs, &row.until,
-		&row.backends, &row.states, &row.reasons, &row.times}
+		&row.backends, &row.states, &row.reasons, &row.times, &row.verified}
 }
 
 func (row *blobRow) blob() registry.Blob {
@@ -125,8 +127,12 @@ func (row *blobRow) blob() registry.Blob {
 		b.LeasedUntil = row.until.UTC()
 	}
 	for i := range row.backends {
-		b.Locations = append(b.Locations, registry.Location{BackendID: row.backends[i], State: registry.State(row.states[i]),
-			Reason: registry.Reason(row.reasons[i]), RecordedAt: row.times[i].UTC()})
+		l := registry.Location{BackendID: row.backends[i], State: registry.State(row.states[i]),
+			Reason: registry.Reason(row.reasons[i]), RecordedAt: row.times[i].UTC()}
+		if at := row.verified[i]; at != nil {
+			l.VerifiedAt = at.UTC()
+		}
+		b.Locations = append(b.Locations, l)
 	}
 	return b
 }

@@ -17,34 +17,34 @@ type fact struct {
 	data  registry.Data
 }
 
-// A wave is events that may be applied kind by kind, each kind of the first six by
+// A wave is events that may be applied kind by kind, each kind of the first seven by
 // one statement, in the order of the fields, with the outcome that one by one
 // they would have had: on any blob they come in that order anyway, and no two
 // rows of a statement are the same. An event that does not fit into its blobs'
-// wave begins the next one of those blobs. The events of packages and tags stay
-// in their own order, and each is a statement.
+// wave begins the next one of those blobs. The other events, of packages, tags and
+// removals, stay in their own order, and each is a statement.
 type wave struct {
 	stored   stored
 	recorded recorded
 	failed   failed
 	repaired repaired
+	verified verified
 	leased   leased
 	released released
-	packages []packageFact
+	singles  []single
 }
 
-// packageFact is an event of a package or a tag, the n-th of all, from 1.
-type packageFact struct {
-	n  int64
-	at *time.Time
-	registry.Data
+// single is an event that has a statement of its own, the n-th of all, from 1.
+type single struct {
+	n int64
+	fact
 }
 
 // sorter sorts events into waves.
 type sorter struct {
-	waves    []wave
-	blobs    map[digest.Digest]place
-	packages int // wave of the last event of a package or a tag
+	waves   []wave
+	blobs   map[digest.Digest]place
+	singles int // wave of the last single
 }
 
 // waves sorts events, the n-th counted from 1, into waves.
@@ -53,8 +53,8 @@ func waves(facts []fact) []wave {
 	for i, f := range facts {
 		n := int64(i + 1)
 		if named, ok := namedBlobs(f.data); ok {
-			w := s.packageWave(named)
-			w.packages = append(w.packages, packageFact{n, f.at, f.data})
+			w := s.singleWave(named)
+			w.singles = append(w.singles, single{n, f})
 			continue
 		}
 		blob, backend, rank := classify(f.data)
@@ -72,16 +72,16 @@ func (s *sorter) wave(i int) *wave {
 	return &s.waves[i]
 }
 
-// packageWave returns the wave of an event that names blobs: none of them may
+// singleWave returns the wave of a single that names blobs: none of them may
 // change in it any more.
-func (s *sorter) packageWave(named []digest.Digest) *wave {
+func (s *sorter) singleWave(named []digest.Digest) *wave {
 	for _, blob := range named {
-		s.packages = max(s.packages, s.blobs[blob].wave)
+		s.singles = max(s.singles, s.blobs[blob].wave)
 	}
 	for _, blob := range named {
-		s.blobs[blob] = place{wave: s.packages, rank: rankPackages}
+		s.blobs[blob] = place{wave: s.singles, rank: rankSingle}
 	}
-	return s.wave(s.packages)
+	return s.wave(s.singles)
 }
 
 // place is where the last event of a blob was put.
@@ -100,9 +100,10 @@ const (
 	rankRecorded
 	rankFailed
 	rankRepaired
+	rankVerified
 	rankLeased
 	rankReleased
-	rankPackages
+	rankSingle
 )
 
 // next returns the place of a blob's next event.
@@ -126,6 +127,8 @@ func classify(d registry.Data) (blob digest.Digest, backend string, r rank) {
 		return d.Blob, d.BackendID, rankFailed
 	case registry.LocationRepaired:
 		return d.Blob, d.BackendID, rankRepaired
+	case registry.LocationVerified:
+		return d.Blob, d.BackendID, rankVerified
 	case registry.BlobLeased:
 		return d.Blob, "", rankLeased
 	case registry.BlobReleased:
@@ -144,10 +147,12 @@ func (w *wave) add(n int64, f fact) {
 		w.failed.add(d)
 	case registry.LocationRepaired:
 		w.repaired.add(f.at, d)
+	case registry.LocationVerified:
+		w.verified.add(f.at, d)
 	case registry.BlobLeased:
 		w.leased.add(f.actor, d)
 	case registry.BlobReleased:
-		w.released.add(f.actor, d)
+		w.released.add(f.at, f.actor, d)
 	}
 }
 
@@ -159,10 +164,11 @@ func queueViews(b *pgx.Batch, base *int64, facts []fact) {
 		w.recorded.queue(b, base, len(facts))
 		w.failed.queue(b)
 		w.repaired.queue(b)
+		w.verified.queue(b)
 		w.leased.queue(b)
 		w.released.queue(b)
-		for _, p := range w.packages {
-			p.queue(b, base, len(facts))
+		for _, s := range w.singles {
+			s.queue(b, base, len(facts))
 		}
 	}
 }
