@@ -64,7 +64,7 @@ func TestDamagedViews(t *testing.T) {
 		"references":        {`UPDATE blobs SET refs = refs + 1`, "differs from the replay"},
 		"packages' total":   {`UPDATE package_totals SET packages = 7`, "the total of sealed packages"},
 		"uploads' total":    {`UPDATE upload_totals SET uploads = uploads + 1 WHERE shard = 3`, "the total of upload sessions"},
-		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, tags; UPDATE totals SET blobs = 0`, "is missing"},
+		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, package_labels, holds, removals, tags; UPDATE totals SET blobs = 0`, "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := damaged(t, c.sql)

@@ -45,7 +45,7 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"expired uploads", postgres.ExpiredUploadsSQL, []any{now, 100}, "uploads_expires_at"},
 		{"stored", postgres.StoredSQL, []any{times, sums, sums, [][]byte{append(sum, sum...), nil}, ones}, "blobs_pkey"},
 		{"failed location", postgres.LocationFailedSQL, []any{sums, texts, texts, times}, "locations_pkey"},
-		{"repaired location", postgres.RepairedSQL, []any{times, sums, texts}, "locations_failed"},
+		{"repaired location", postgres.RepairedSQL, []any{times, sums, texts, ones}, "locations_failed"},
 		{"leased", postgres.LeasedSQL, []any{sums, texts, texts, texts, texts, []time.Time{now, now}}, "locations_pkey leases_pkey"},
 		{"blob in a repository", postgres.BlobInSQL, []any{sum, "team/app7", now}, "blobs_pkey package_files_blob leases_pkey packages_manifest"},
 		{"package", postgres.PackageSQL, []any{"team", "team/app7", "sha256:7"}, "packages_producer_name_version_key"},
@@ -61,10 +61,10 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"file added", postgres.FileAddedSQL, []any{"team", "x", "1", nil, "a", sum}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
 		{"file removed", postgres.FileRemovedSQL, []any{"team", "x", "1", nil, "a"}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
 		{"package sealed", postgres.PackageSealedSQL, []any{"team", "x", "1", nil, sum, 1}, "packages_producer_name_version_key blobs_pkey"},
-		{"package deleted", postgres.PackageDeletedSQL, []any{"team", "x", "1"}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
+		{"package deleted", postgres.PackageDeletedSQL, []any{"team", "x", "1", nil}, "packages_producer_name_version_key package_files_pkey blobs_pkey"},
 		{"tag set", postgres.TagSetSQL, []any{"team", "team/app7", "sha256:7", nil, "v7", nil}, "packages_producer_name_version_key"},
 		{"tag removed", postgres.TagRemovedSQL, []any{"team/app7", "v7"}, "tags_pkey"},
-		{"released", postgres.ReleasedSQL, []any{sums, texts, texts}, "leases_pkey blobs_pkey"},
+		{"released", postgres.ReleasedSQL, []any{sums, texts, texts, times}, "leases_pkey blobs_pkey"},
 	} {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			plan := explain(t, conn, mode, c.sql, c.args)
