@@ -6,7 +6,7 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test smoke conformance bench fuzz lint clean dev-up dev-down
+.PHONY: help build run check test smoke conformance clients bench bench-oci fuzz lint clean dev-up dev-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
