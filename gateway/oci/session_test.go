@@ -274,3 +274,6 @@ func (g *gate) dial() *conn {
 	c.SetDeadline(time.Now().Add(time.Minute))
 	return &conn{c, bufio.NewReader(c)}
 }
+
+// halfClose ends what the client sends, and lets it read on.
+func (c *conn) halfClose() { c.Conn.(*net.TCPConn).CloseWrite() }
