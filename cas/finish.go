@@ -197,7 +197,8 @@ func (r *received) sumStored(ctx context.Context, id digest.Identity, alg digest
 // as an open one.
 func (s *Store) close(ctx context.Context, u registry.Upload, blob digest.Digest) {
 	u.Finished, u.State, u.Hash = blob, nil, nil
-	if _, err := s.reg.SaveUpload(ctx, u); err != nil {
+	_, err := s.reg.SaveUpload(ctx, u)
+	if err != nil && !errors.Is(err, registry.ErrConflict) { // another request asks for the same
 		s.log.WarnContext(ctx, "a finished upload could not be marked so", "upload", u.ID, "error", err)
 	}
 }

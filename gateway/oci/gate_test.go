@@ -30,6 +30,9 @@ type gate struct {
 	house.Opened
 }
 
+// silent takes what an operator would be told of faults made on purpose.
+var silent = slog.New(slog.DiscardHandler)
+
 // client follows nothing and adds nothing.
 var client = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 
@@ -40,14 +43,14 @@ func serve(t testing.TB, o house.Opened, change ...func(*gateway.Options)) *gate
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := gateway.Options{Store: o.Store, Access: slog.New(slog.DiscardHandler)}
+	options := gateway.Options{Store: o.Store, Log: silent, Access: silent}
 	for _, c := range change {
 		c(&options)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- gateway.Serve(ctx, l, gateway.New(options), time.Minute, slog.New(slog.DiscardHandler))
+		ended <- gateway.Serve(ctx, l, gateway.New(options), time.Minute, silent)
 	}()
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
@@ -62,13 +65,13 @@ func serve(t testing.TB, o house.Opened, change ...func(*gateway.Options)) *gate
 // quick is a gateway on the shape that needs no server.
 func quick(t testing.TB, change ...func(*gateway.Options)) *gate {
 	t.Helper()
-	return serve(t, house.All()[0].Fresh(t)(t, house.Options{}), change...)
+	return serve(t, house.All()[0].Fresh(t)(t, house.Options{Log: silent}), change...)
 }
 
 // everywhere runs a test on every shape.
 func everywhere(t *testing.T, shapes []house.House, test func(t *testing.T, g *gate)) {
 	for _, h := range shapes {
-		t.Run(h.Name, func(t *testing.T) { test(t, serve(t, h.Fresh(t)(t, house.Options{}))) })
+		t.Run(h.Name, func(t *testing.T) { test(t, serve(t, h.Fresh(t)(t, house.Options{Log: silent}))) })
 	}
 }
 

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -197,6 +198,29 @@ func FuzzParse(f *testing.F) {
 		}
 		if r.From != "" && checkName(r.From) != nil {
 			t.Errorf("from %q", r.From)
+		}
+	})
+}
+
+// A Content-Range that parses is written in one way only, and its size is a number
+// of bytes.
+func FuzzParseContentRange(f *testing.F) {
+	f.Add("0-0")
+	f.Fuzz(func(t *testing.T, field string) {
+		c, present, err := parseContentRange(http.Header{"Content-Range": {field}})
+		if err != nil {
+			var e *Error
+			if !errors.As(err, &e) || e.Status != 400 && e.Status != 416 || len(e.Error()) > 600 {
+				t.Fatalf("refused without an answer: %v", err)
+			}
+			return
+		}
+		if !present || c.first < 0 || c.size() < 1 || strings.Trim(field, "0123456789-") != "" {
+			t.Errorf("%q is read as %+v", field, c)
+		}
+		again, _, err := parseContentRange(http.Header{"Content-Range": {fmt.Sprintf("%d-%d", c.first, c.last)}})
+		if err != nil || again != c {
+			t.Errorf("%q, written again: %+v, %v", field, again, err)
 		}
 	})
 }
