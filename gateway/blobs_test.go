@@ -13,13 +13,14 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/zeebo/blake3"
+
+	shapes "artifactstore/deploy/house"
 )
 
 func random(n int) []byte {
@@ -56,8 +57,10 @@ func field512(content []byte) string {
 // sizes are around every border of the way in: empty, one buffer, several.
 var sizes = []int{0, 1, 4096, 256<<10 - 1, 256 << 10, 256<<10 + 1, 3<<20 + 17}
 
-func TestUploadAndDownload(t *testing.T) {
-	h := open(t, changes{})
+func TestUploadAndDownload(t *testing.T) { everyHouse(t, uploadAndDownload) }
+
+func uploadAndDownload(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for _, n := range sizes {
 		for _, chunked := range []bool{false, true} {
 			content := random(n)
@@ -87,7 +90,7 @@ func TestUploadAndDownload(t *testing.T) {
 			if got.Digest != sha(content) || "sha256:"+got.Digests["sha256"] != sha(content) || "blake3:"+got.Digests["blake3"] != b3(content) {
 				t.Errorf("%d bytes: digests %+v", n, got)
 			}
-			if got.Size != n || got.Existed != (want == 200) || got.BackendID != "local" {
+			if got.Size != n || got.Existed != (want == 200) || got.BackendID != shapes.BackendID {
 				t.Errorf("%d bytes: %+v", n, got)
 			}
 			if in := time.Until(got.LeasedUntil); in < 89*24*time.Hour || in > 90*24*time.Hour {
@@ -106,8 +109,10 @@ func TestUploadAndDownload(t *testing.T) {
 	}
 }
 
-func TestUploadWithDigest(t *testing.T) {
-	h := open(t, changes{})
+func TestUploadWithDigest(t *testing.T) { everyHouse(t, uploadWithDigest) }
+
+func uploadWithDigest(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for _, n := range sizes {
 		for _, name := range []func([]byte) string{sha, b3, s512} {
 			content := append(random(n), name(nil)...)
@@ -130,8 +135,10 @@ func TestUploadWithDigest(t *testing.T) {
 }
 
 // A blob stored without SHA-512 is found by it once a client pushed it so.
-func TestSHA512IsLearnt(t *testing.T) {
-	h := open(t, changes{})
+func TestSHA512IsLearnt(t *testing.T) { everyHouse(t, sha512IsLearnt) }
+
+func sha512IsLearnt(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	content := random(1000)
 	h.put(content)
 	resp, text := h.request("GET", "/v1/blobs/"+s512(content), nil)
@@ -144,8 +151,10 @@ func TestSHA512IsLearnt(t *testing.T) {
 	}
 }
 
-func TestDigestFields(t *testing.T) {
-	h := open(t, changes{})
+func TestDigestFields(t *testing.T) { everyHouse(t, digestFields) }
+
+func digestFields(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for i, test := range []struct {
 		field, value string // of the content "hello"
 		status       int
@@ -192,8 +201,10 @@ func (b *trailing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestDigestInTrailer(t *testing.T) {
-	h := open(t, changes{})
+func TestDigestInTrailer(t *testing.T) { everyHouse(t, digestInTrailer) }
+
+func digestInTrailer(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for _, n := range []int{0, 5, 1 << 20} {
 		for _, test := range []struct {
 			value  func(content []byte) string
@@ -228,8 +239,10 @@ func TestDigestInTrailer(t *testing.T) {
 	}
 }
 
-func TestHeaders(t *testing.T) {
-	h := open(t, changes{})
+func TestHeaders(t *testing.T) { everyHouse(t, headersOf) }
+
+func headersOf(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	content := random(1000)
 	path := h.put(content)
 	for _, method := range []string{"GET", "HEAD"} {
@@ -258,8 +271,10 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestRanges(t *testing.T) {
-	h := open(t, changes{})
+func TestRanges(t *testing.T) { everyHouse(t, rangesOf) }
+
+func rangesOf(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	content := random(100_000)
 	path := h.put(content)
 	for _, test := range []struct {
@@ -313,8 +328,10 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-func TestManyRanges(t *testing.T) {
-	h := open(t, changes{})
+func TestManyRanges(t *testing.T) { everyHouse(t, manyRanges) }
+
+func manyRanges(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	content := random(500_000)
 	path := h.put(content)
 	resp, text := h.request("GET", path, nil, "Range", "bytes=0-9, 400000-499999 ,-5")
@@ -345,8 +362,10 @@ func TestManyRanges(t *testing.T) {
 	}
 }
 
-func TestConditions(t *testing.T) {
-	h := open(t, changes{})
+func TestConditions(t *testing.T) { everyHouse(t, conditions) }
+
+func conditions(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	content := random(1000)
 	path := h.put(content)
 	tag, other := `"`+sha(content)+`"`, `"`+sha(nil)+`"`
@@ -381,8 +400,10 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestExistedAndConcurrentPuts(t *testing.T) {
-	h := open(t, changes{})
+func TestExistedAndConcurrentPuts(t *testing.T) { everyHouse(t, existedAndConcurrentPuts) }
+
+func existedAndConcurrentPuts(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for _, n := range []int{4096, 1 << 20} {
 		content := random(n)
 		var wg sync.WaitGroup
@@ -400,7 +421,7 @@ func TestExistedAndConcurrentPuts(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	if n := len(h.files()); n != 3 { // two objects and the marker of the format
+	if n := len(h.files()); n != 2 {
 		t.Errorf("%d files: %v", n, h.files())
 	}
 	if report, err := h.reg.Check(t.Context(), nil); err != nil || len(report.Problems) > 0 || report.Blobs != 2 {
@@ -408,9 +429,11 @@ func TestExistedAndConcurrentPuts(t *testing.T) {
 	}
 }
 
-func TestRelease(t *testing.T) {
+func TestRelease(t *testing.T) { everyHouse(t, releaseOf) }
+
+func releaseOf(t *testing.T, at shapes.House) {
 	now := time.Now()
-	h := open(t, changes{now: func() time.Time { return now }})
+	h := open(t, changes{at: at, now: func() time.Time { return now }})
 	content := random(100)
 	path := h.put(content)
 	if resp, text := h.request("DELETE", path, nil); resp.StatusCode != 204 || len(text) != 0 {
@@ -436,19 +459,19 @@ func TestRelease(t *testing.T) {
 
 // What is damaged or gone behind the gateway's back is never served, is seen in
 // health, and is healed by the next push.
-func TestHealOnPush(t *testing.T) {
+func TestHealOnPush(t *testing.T) { everyHouse(t, healOnPush) }
+
+func healOnPush(t *testing.T, at shapes.House) {
 	for _, n := range []int{4096, 1 << 20} {
-		for name, damage := range map[string]func(file string) error{
-			"missing":   os.Remove,
-			"truncated": func(file string) error { return os.Truncate(file, int64(n/2)) },
+		for name, damage := range map[string]func(h *house, path string, content []byte){
+			"missing":   func(h *house, path string, _ []byte) { h.remove(path) },
+			"truncated": func(h *house, path string, content []byte) { h.replace(path, content[:n/2]) },
 		} {
 			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
-				h := open(t, changes{})
+				h := open(t, changes{at: at})
 				content := random(n)
 				path := h.put(content)
-				if err := damage(h.object(path)); err != nil {
-					t.Fatal(err)
-				}
+				damage(h, path, content)
 				for _, r := range []string{"", "bytes=0-9", "bytes=0-9,20-29"} {
 					resp, text := h.request("GET", path, nil, "Range", r)
 					if r == "" || name == "missing" || resp.StatusCode != 206 {

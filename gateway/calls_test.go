@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"artifactstore/backends"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
 )
 
@@ -40,9 +41,11 @@ func (c *counter) take() []string {
 	return ops
 }
 
-func TestCallsCounted(t *testing.T) {
+func TestCallsCounted(t *testing.T) { everyHouse(t, callsCounted) }
+
+func callsCounted(t *testing.T, at shapes.House) {
 	var c counter
-	h := open(t, changes{observe: c.observe})
+	h := open(t, changes{at: at, observe: c.observe})
 	content := random(600 << 10)
 	path := h.put(content)
 	small := h.put([]byte("hello"))
@@ -128,9 +131,11 @@ func (u *fullUpload) Commit(ctx context.Context, key string) error {
 }
 
 // With the disk full, uploads are refused and leave nothing, and reads go on.
-func TestDiskFull(t *testing.T) {
+func TestDiskFull(t *testing.T) { everyHouse(t, diskFull) }
+
+func diskFull(t *testing.T, at shapes.House) {
 	var b *full
-	h := open(t, changes{backend: func(real backends.Backend) backends.Backend { b = &full{Backend: real}; return b }})
+	h := open(t, changes{at: at, backend: func(real backends.Backend) backends.Backend { b = &full{Backend: real}; return b }})
 	content := random(1 << 20)
 	path := h.put(content)
 	b.room = 300 << 10
@@ -166,9 +171,11 @@ func (r fullRegistry) Append(ctx context.Context, e ...registry.Event) (uint64, 
 	return r.Registry.Append(ctx, e...)
 }
 
-func TestRegistryFull(t *testing.T) {
+func TestRegistryFull(t *testing.T) { everyHouse(t, registryFull) }
+
+func registryFull(t *testing.T, at shapes.House) {
 	on := false
-	h := open(t, changes{registry: func(r registry.Registry) registry.Registry { return fullRegistry{r, &on} }})
+	h := open(t, changes{at: at, registry: func(r registry.Registry) registry.Registry { return fullRegistry{r, &on} }})
 	path := h.put([]byte("hello"))
 	on = true
 	resp, text := h.request("POST", "/v1/blobs", strings.NewReader("new"))
@@ -183,8 +190,10 @@ type faulty struct{ backends.Backend }
 
 func (faulty) Begin(context.Context, backends.Hint) (backends.Upload, error) { panic("on purpose") }
 
-func TestPanicIsAnAnswer(t *testing.T) {
-	h := open(t, changes{backend: func(b backends.Backend) backends.Backend { return faulty{b} }})
+func TestPanicIsAnAnswer(t *testing.T) { everyHouse(t, panicIsAnAnswer) }
+
+func panicIsAnAnswer(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at, backend: func(b backends.Backend) backends.Backend { return faulty{b} }})
 	before := h.mark()
 	for _, n := range []int{5, 1 << 20} {
 		resp, text := h.request("POST", "/v1/blobs", bytes.NewReader(random(n)))
@@ -204,11 +213,13 @@ func TestPanicIsAnAnswer(t *testing.T) {
 
 // An object that turns out short in the middle of its body ends the connection
 // before the announced length.
-func TestTornBody(t *testing.T) {
+func TestTornBody(t *testing.T) { localHouses(t, tornBody) }
+
+func tornBody(t *testing.T, at shapes.House) {
 	content := random(8 << 20)
 	var h *house
 	var path string
-	h = open(t, changes{backend: func(b backends.Backend) backends.Backend {
+	h = open(t, changes{at: at, backend: func(b backends.Backend) backends.Backend {
 		return &cutting{b, func() { os.Truncate(h.object(path), 5<<20) }}
 	}})
 	path = h.put(content)
@@ -245,8 +256,10 @@ func must(r *http.Request, err error) *http.Request {
 
 // The log has a line for each request, with what an operator needs, and nothing a
 // client must be able to keep to itself.
-func TestAccessLog(t *testing.T) {
-	h := open(t, changes{})
+func TestAccessLog(t *testing.T) { everyHouse(t, accessLog) }
+
+func accessLog(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	path := h.put([]byte("hello"))
 	secrets := []string{"Authorization", "Bearer s3cr3t-0", "Cookie", "s3cr3t-1", "X-Api-Key", "s3cr3t-2", "X-Request-Id", "s3cr3t 3"}
 	h.request("GET", path+"?token=s3cr3t-4", nil, secrets...)
@@ -332,9 +345,12 @@ func (c *filingConn) ReadFrom(r io.Reader) (int64, error) {
 
 // A local blob goes to the socket as a file, whole or a range of it, with
 // deadlines on.
-func TestSendfile(t *testing.T) {
+func TestSendfile(t *testing.T) { localHouses(t, sendfile) }
+
+func sendfile(t *testing.T, at shapes.House) {
 	var l *filing
 	h := open(t, changes{
+		at:       at,
 		pace:     paced(time.Minute, 1024),
 		listener: func(real net.Listener) net.Listener { l = &filing{Listener: real}; return l },
 	})

@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,20 +18,19 @@ import (
 	"go.uber.org/goleak"
 
 	"artifactstore/backends"
-	"artifactstore/backends/local"
 	"artifactstore/cas"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/gateway"
 	"artifactstore/gateway/ops"
 	"artifactstore/registry"
-	"artifactstore/registry/sqlite"
+	"artifactstore/registry/postgres/pgtest"
 )
 
-// house is a gateway over a real directory and a real SQLite file, on a real
-// socket.
+// house is a gateway over a real registry and a real backend, on a real socket.
 type house struct {
 	t     *testing.T
 	url   string
-	root  string // of the backend
+	bytes shapes.Bytes // the backend, not wrapped
 	store *cas.Store
 	reg   registry.Registry
 	log   *lockedBuffer
@@ -41,6 +40,7 @@ type house struct {
 
 // changes are what a test wants to be different.
 type changes struct {
+	at       shapes.House // the shape; the default is the one that needs no server
 	limit    int64
 	pace     gateway.Pace
 	backend  func(backends.Backend) backends.Backend
@@ -51,48 +51,39 @@ type changes struct {
 	drain    time.Duration
 }
 
+// everyHouse runs a test on every registry and every kind of backend.
+func everyHouse(t *testing.T, test func(t *testing.T, at shapes.House)) {
+	inHouses(t, shapes.All(), test)
+}
+
+// localHouses runs a test where the bytes are files.
+func localHouses(t *testing.T, test func(t *testing.T, at shapes.House)) {
+	local := slices.DeleteFunc(shapes.All(), func(h shapes.House) bool { return !strings.HasSuffix(h.Name, "+local") })
+	inHouses(t, local, test)
+}
+
+func inHouses(t *testing.T, houses []shapes.House, test func(t *testing.T, at shapes.House)) {
+	if len(houses) == 0 {
+		t.Fatal("no houses")
+	}
+	for _, at := range houses {
+		t.Run(at.Name, func(t *testing.T) {
+			t.Parallel() // they share nothing, and mostly wait
+			test(t, at)
+		})
+	}
+}
+
 func open(t *testing.T, c changes) *house {
 	t.Helper()
-	dir := t.TempDir()
-	h := &house{t: t, root: filepath.Join(dir, "blobs"), log: &lockedBuffer{}, ended: make(chan error, 1)}
-	reg, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "registry.db")})
-	if err != nil {
-		t.Fatal(err)
+	if c.at.Fresh == nil {
+		c.at = shapes.All()[0]
 	}
-	h.reg = reg
-	if c.registry != nil {
-		h.reg = c.registry(reg)
-	}
-	b, err := local.Open(t.Context(), local.Options{Root: h.root})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var backend backends.Backend = b
-	if c.backend != nil {
-		backend = c.backend(b)
-	}
-	metrics := ops.NewMetrics()
-	backend = backends.Observe(backend, func(operation, outcome string, took time.Duration) {
-		metrics.Backend("local", operation, outcome, took)
-		if c.observe != nil {
-			c.observe(operation, outcome, took)
-		}
-	})
+	h := &house{t: t, log: &lockedBuffer{}, ended: make(chan error, 1)}
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
-	h.store, err = cas.New(cas.Options{
-		Registry: h.reg,
-		Backends: []cas.Backend{{ID: "local", Backend: backend}},
-		Policy: cas.Policy{
-			Default:      "local",
-			DefaultClass: "standard",
-			Classes:      map[string]time.Duration{"ephemeral": 7 * 24 * time.Hour, "standard": 90 * 24 * time.Hour, "release": -1},
-		},
-		Now: c.now,
-		Log: log,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	metrics := ops.NewMetrics()
+	opened := c.at.Fresh(t)(t, shapes.Options{Now: c.now, Log: log, Registry: c.registry, Backend: observed(metrics, c)})
+	h.store, h.reg, h.bytes = opened.Store, opened.Registry, opened.Bytes
 	metrics.Watch(h.store)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,9 +107,23 @@ func open(t *testing.T, c changes) *house {
 		h.stop()
 		<-h.ended
 		h.ended <- nil
-		reg.Close()
 	})
 	return h
+}
+
+// observed wraps a backend as a test wants, and counts what is asked of it.
+func observed(metrics *ops.Metrics, c changes) func(backends.Backend) backends.Backend {
+	return func(b backends.Backend) backends.Backend {
+		if c.backend != nil {
+			b = c.backend(b)
+		}
+		return backends.Observe(b, func(operation, outcome string, took time.Duration) {
+			metrics.Backend(shapes.BackendID, operation, outcome, took)
+			if c.observe != nil {
+				c.observe(operation, outcome, took)
+			}
+		})
+	}
 }
 
 // client follows nothing and adds nothing.
@@ -171,16 +176,10 @@ func (h *house) mark() mark {
 	return mark{last, strings.Join(h.files(), "\n")}
 }
 
-// files lists every file below the backend's root, staging included.
-func (h *house) files() (all []string) {
-	filepath.WalkDir(h.root, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			rel, _ := filepath.Rel(h.root, name)
-			all = append(all, filepath.ToSlash(rel))
-		}
-		return nil
-	})
-	return all
+// files names everything that the backend holds, what is on its way included.
+func (h *house) files() []string {
+	h.t.Helper()
+	return h.bytes.Files(h.t)
 }
 
 // unchanged fails the test where a request left something behind. A handler may
@@ -214,17 +213,47 @@ func refusal(t *testing.T, resp *http.Response, text []byte, status int, code st
 	}
 }
 
-// object returns the file that holds a blob.
-func (h *house) object(location string) string {
+// key returns the key of a blob.
+func key(location string) string {
 	hex := strings.TrimPrefix(location, "/v1/blobs/sha256:")
-	return filepath.Join(h.root, "sha256", hex[:2], hex[2:4], hex)
+	return "sha256/" + hex[:2] + "/" + hex[2:4] + "/" + hex
 }
 
-func write(t *testing.T, name string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, content, 0o600); err != nil {
-		t.Fatal(err)
+// object returns the file that holds a blob, where the bytes are files.
+func (h *house) object(location string) string {
+	return filepath.Join(h.bytes.Root, filepath.FromSlash(key(location)))
+}
+
+// remove takes a blob's object away behind the gateway's back.
+func (h *house) remove(location string) {
+	h.t.Helper()
+	if err := h.bytes.Delete(h.t.Context(), key(location)); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// replace puts other bytes in a blob's place behind the gateway's back.
+func (h *house) replace(location string, content []byte) {
+	h.t.Helper()
+	h.remove(location)
+	u, err := h.bytes.Begin(h.t.Context(), backends.Hint{Size: -1})
+	if err == nil {
+		_, err = u.Write(content)
+	}
+	if err == nil {
+		err = u.Commit(h.t.Context(), key(location))
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) { pgtest.Stop(); os.Exit(code) }),
+		// Servers that are shared by all tests, and connections to them that idle.
+		goleak.IgnoreAnyFunction("artifactstore/registry/postgres/pgtest.(*Server).launch.func1"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+	)
+}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"artifactstore/backends"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
 )
 
@@ -61,8 +61,10 @@ func same(t *testing.T, got []byte, want registry.Record) {
 	}
 }
 
-func TestEventsPages(t *testing.T) {
-	h := open(t, changes{})
+func TestEventsPages(t *testing.T) { everyHouse(t, eventsPages) }
+
+func eventsPages(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	if p := h.page(""); len(p.Events) != 0 || p.Events == nil || p.Next != 0 {
 		t.Errorf("an empty log: %+v", p)
 	}
@@ -100,8 +102,10 @@ func TestEventsPages(t *testing.T) {
 	}
 }
 
-func TestEventsSequence(t *testing.T) {
-	h := open(t, changes{})
+func TestEventsSequence(t *testing.T) { everyHouse(t, eventsSequence) }
+
+func eventsSequence(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for i := range 5 {
 		h.put([]byte{byte(i)})
 	}
@@ -127,8 +131,10 @@ func TestEventsSequence(t *testing.T) {
 	}
 }
 
-func TestLongPoll(t *testing.T) {
-	h := open(t, changes{})
+func TestLongPoll(t *testing.T) { everyHouse(t, longPoll) }
+
+func longPoll(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	h.put([]byte("one"))
 	start := time.Now()
 	if p := h.page("?after=0&wait=60s"); len(p.Events) != 3 || time.Since(start) > 30*time.Second {
@@ -189,8 +195,10 @@ func (h *house) follow(n int, header ...string) (all []event, body io.ReadCloser
 	return all, resp.Body
 }
 
-func TestEventStream(t *testing.T) {
-	h := open(t, changes{})
+func TestEventStream(t *testing.T) { everyHouse(t, eventStream) }
+
+func eventStream(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	for i := range 50 { // more than one page
 		h.put([]byte{byte(i)})
 	}
@@ -230,9 +238,11 @@ func (w waiting) Wait(ctx context.Context, after uint64) error {
 }
 
 // Draining ends what would never end, and is seen in readiness before.
-func TestDrain(t *testing.T) {
+func TestDrain(t *testing.T) { everyHouse(t, drain) }
+
+func drain(t *testing.T, at shapes.House) {
 	var waits atomic.Int64
-	h := open(t, changes{registry: func(r registry.Registry) registry.Registry { return waiting{r, &waits} }})
+	h := open(t, changes{at: at, registry: func(r registry.Registry) registry.Registry { return waiting{r, &waits} }})
 	content := random(3 << 20)
 	_, stream := h.follow(0)
 	polled := make(chan page)
@@ -263,8 +273,10 @@ func TestDrain(t *testing.T) {
 }
 
 // A drain has an end: what does not finish is cut off, and stores nothing.
-func TestDrainTimesOut(t *testing.T) {
-	h := open(t, changes{drain: 50 * time.Millisecond})
+func TestDrainTimesOut(t *testing.T) { everyHouse(t, drainTimesOut) }
+
+func drainTimesOut(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at, drain: 50 * time.Millisecond})
 	before := h.mark()
 	upload := h.dial()
 	upload.send("POST /v1/blobs HTTP/1.1\nHost: x\nContent-Length: 5000000\n\n")
@@ -309,8 +321,10 @@ func (h *house) await(series string, ok func(value string) bool) {
 	h.t.Fatalf("%s: %q", series, h.metrics()[series])
 }
 
-func TestMetrics(t *testing.T) {
-	h := open(t, changes{})
+func TestMetrics(t *testing.T) { everyHouse(t, metricsOf) }
+
+func metricsOf(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	path := h.put([]byte("hello"))
 	h.request("GET", path, nil)
 	h.request("GET", path, nil, "Range", "bytes=0-0")
@@ -329,12 +343,12 @@ func TestMetrics(t *testing.T) {
 		`artifactstore_http_requests_total{code="405",method="other",route="/v1/blobs/{digest}"}`:     "20",
 		`artifactstore_http_requests_total{code="404",method="GET",route="unmatched"}`:                "20",
 		`artifactstore_http_request_duration_seconds_count{method="HEAD",route="/v1/blobs/{digest}"}`: "1",
-		`artifactstore_backend_operations_total{backend="local",operation="commit",outcome="ok"}`:     "2",
-		`artifactstore_backend_operations_total{backend="local",operation="open",outcome="ok"}`:       "2",
-		`artifactstore_backend_operation_duration_seconds_count{backend="local",operation="commit"}`:  "2",
-		`artifactstore_backend_up{backend="local"}`:                                                   "1",
-		`artifactstore_locations{backend="local",state="stored"}`:                                     "2",
-		`artifactstore_locations{backend="local",state="failed"}`:                                     "0",
+		`artifactstore_backend_operations_total{backend="main",operation="commit",outcome="ok"}`:      "2",
+		`artifactstore_backend_operations_total{backend="main",operation="open",outcome="ok"}`:        "2",
+		`artifactstore_backend_operation_duration_seconds_count{backend="main",operation="commit"}`:   "2",
+		`artifactstore_backend_up{backend="main"}`:                                                    "1",
+		`artifactstore_locations{backend="main",state="stored"}`:                                      "2",
+		`artifactstore_locations{backend="main",state="failed"}`:                                      "0",
 		`artifactstore_blobs`:             "2",
 		`artifactstore_blob_bytes`:        "6",
 		`artifactstore_uploads_open`:      "0",
@@ -414,9 +428,12 @@ func (h *house) health(status int, text ...string) {
 	}
 }
 
-func TestHealth(t *testing.T) {
+func TestHealth(t *testing.T) { everyHouse(t, healthOf) }
+
+func healthOf(t *testing.T, at shapes.House) {
 	var noRegistry, noBackend atomic.Bool
 	h := open(t, changes{
+		at:       at,
 		registry: func(r registry.Registry) registry.Registry { return away{r, &noRegistry} },
 		backend:  func(b backends.Backend) backends.Backend { return sick{b, &noBackend} },
 	})
@@ -436,19 +453,17 @@ func TestHealth(t *testing.T) {
 
 	noBackend.Store(true)
 	h.health(503, `"status": "failing"`, "sick on purpose")
-	if up := h.metrics()[`artifactstore_backend_up{backend="local"}`]; up != "0" {
+	if up := h.metrics()[`artifactstore_backend_up{backend="main"}`]; up != "0" {
 		t.Errorf("backend_up: %s", up)
 	}
 	noBackend.Store(false)
 	h.health(200, `"status": "ok"`)
 
-	if err := os.Remove(h.object(path)); err != nil {
-		t.Fatal(err)
-	}
+	h.remove(path)
 	resp, text = h.request("GET", path, nil)
 	refusal(t, resp, text, 404, "blob_unavailable")
 	h.health(200, `"status": "degraded"`, `"failed": 1`, `"stored": 0`)
-	if n := h.metrics()[`artifactstore_locations{backend="local",state="failed"}`]; n != "1" {
+	if n := h.metrics()[`artifactstore_locations{backend="main",state="failed"}`]; n != "1" {
 		t.Errorf("locations failed: %s", n)
 	}
 	h.put(content)

@@ -11,10 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"artifactstore/backends/local"
 	"artifactstore/cas"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/gateway"
-	"artifactstore/registry/sqlite"
 )
 
 func paced(idle time.Duration, rate int64) gateway.Pace {
@@ -47,16 +46,8 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"
 // passes as soon as everybody waits for it.
 func inBubble(t *testing.T, f func(t *testing.T, dial func() net.Conn, h *house)) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		reg, err := sqlite.Open(t.Context(), sqlite.Options{Path: dir + "/registry.db"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer reg.Close()
-		b, err := local.Open(t.Context(), local.Options{Root: dir + "/blobs"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		at := shapes.All()[0]
+		reg, b := at.Registry(t)(t), at.Backend(t)(t)
 		log := &lockedBuffer{}
 		logger := slog.New(slog.NewJSONHandler(log, nil))
 		store, err := cas.New(cas.Options{
@@ -79,7 +70,7 @@ func inBubble(t *testing.T, f func(t *testing.T, dial func() net.Conn, h *house)
 			l.conns <- s
 			conns = append(conns, c)
 			return c
-		}, &house{t: t, root: dir + "/blobs", store: store, reg: reg, log: log})
+		}, &house{t: t, bytes: b, store: store, reg: reg, log: log})
 		for _, c := range conns {
 			c.Close()
 		}
@@ -262,8 +253,10 @@ func TestQuietStream(t *testing.T) {
 }
 
 // The reader that stops is let go on a real socket too, where the kernel sends.
-func TestStalledReaderOfAFile(t *testing.T) {
-	h := open(t, changes{pace: paced(300*time.Millisecond, 1024)})
+func TestStalledReaderOfAFile(t *testing.T) { localHouses(t, stalledReaderOfAFile) }
+
+func stalledReaderOfAFile(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at, pace: paced(300*time.Millisecond, 1024)})
 	path := h.put(random(32 << 20))
 	c := h.dial()
 	c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
