@@ -204,6 +204,22 @@ func (r *seamRegistry) Blob(ctx context.Context, d digest.Digest) (b registry.Bl
 	return b, err
 }
 
+func (r *seamRegistry) Package(ctx context.Context, k registry.PackageKey) (p registry.Package, err error) {
+	err = r.call("package", errRegistry, func() (err error) {
+		p, err = r.Registry.Package(ctx, k)
+		return err
+	})
+	return p, err
+}
+
+func (r *seamRegistry) File(ctx context.Context, k registry.PackageKey, path string) (f registry.File, err error) {
+	err = r.call("file", errRegistry, func() (err error) {
+		f, err = r.Registry.File(ctx, k, path)
+		return err
+	})
+	return f, err
+}
+
 func (r *seamRegistry) CreateUpload(ctx context.Context, u registry.Upload) error {
 	return r.call("create", errRegistry, func() error { return r.Registry.CreateUpload(ctx, u) })
 }
