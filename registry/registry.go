@@ -42,7 +42,9 @@ type Registry interface {
 	Log
 	Views
 	Packages
+	Retention
 	Uploads
+	Claims
 	Keeper
 	// Close waits for appends under way and releases the database. An append
 	// that came too late for it fails and appends nothing.
