@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
+
+	shapes "artifactstore/deploy/house"
 )
 
 // archived are the files of the packages that these tests read back.
@@ -84,7 +85,9 @@ func readZip(t *testing.T, text []byte) map[string]string {
 
 // The same files make the same bytes, on any gateway and at any time: the digests
 // are written down here.
-func TestArchive(t *testing.T) {
+func TestArchive(t *testing.T) { everyHouse(t, archiveOf) }
+
+func archiveOf(t *testing.T, at shapes.House) {
 	for _, test := range []struct {
 		query, media, name, digest string
 		read                       func(*testing.T, []byte) map[string]string
@@ -94,7 +97,7 @@ func TestArchive(t *testing.T) {
 		{"?format=zip", "application/zip", "app-1.0.zip", "sha256:fa28ab6c4ec13e4c29fd082267744ddb803c680d6000c5b5797d2ab818051a2c", readZip},
 	} {
 		for range 2 {
-			h := open(t, changes{})
+			h := open(t, changes{at: at})
 			h.fill(release)
 			resp, text := h.do(200, "GET", release+"/archive"+test.query, "")
 			if resp.Header.Get("Content-Type") != test.media || resp.Header.Get("Content-Disposition") != `attachment; filename="`+test.name+`"` {
@@ -136,18 +139,18 @@ func TestArchiveOfNothing(t *testing.T) {
 
 // An archive that breaks off is no archive: the connection ends before its end.
 // One whose first file is away has an answer of its own.
-func TestArchiveBreaksOff(t *testing.T) {
+func TestArchiveBreaksOff(t *testing.T) { everyHouse(t, archiveBreaksOff) }
+
+func archiveBreaksOff(t *testing.T, at shapes.House) {
 	for _, query := range []string{"", "?format=zip"} {
 		for lost, first := range map[string]bool{"0": true, "1": false} {
 			t.Run(fmt.Sprint("archive", query, " without ", lost), func(t *testing.T) {
-				h := open(t, changes{})
+				h := open(t, changes{at: at})
 				for i := range 2 {
 					h.do(201, "PUT", fmt.Sprintf("%s/files/%d", release, i), strings.Repeat(fmt.Sprint(i), 1<<20))
 				}
 				gone := "/v1/blobs/" + sha([]byte(strings.Repeat(lost, 1<<20)))
-				if err := os.Remove(h.object(gone)); err != nil {
-					t.Fatal(err)
-				}
+				h.remove(gone)
 				if first {
 					resp, text := h.request("GET", release+"/archive"+query, nil)
 					refusal(t, resp, text, 404, "blob_unavailable")
@@ -173,12 +176,12 @@ func TestArchiveBreaksOff(t *testing.T) {
 
 // Bytes that are lost heal when the file is put again; until then no wrong byte
 // is sent.
-func TestFileHeals(t *testing.T) {
-	h := open(t, changes{})
+func TestFileHeals(t *testing.T) { everyHouse(t, fileHeals) }
+
+func fileHeals(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	h.do(201, "PUT", release+"/files/a", "hello")
-	if err := os.Remove(h.object("/v1/blobs/" + sha([]byte("hello")))); err != nil {
-		t.Fatal(err)
-	}
+	h.remove("/v1/blobs/" + sha([]byte("hello")))
 	resp, text := h.request("GET", release+"/files/a", nil)
 	refusal(t, resp, text, 404, "blob_unavailable")
 	if p := h.show(""); len(p.Files) != 1 || len(p.Files[0].BackendIDs) != 0 {

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
+	"artifactstore/cas"
+	"artifactstore/cas/digest"
 	"artifactstore/cas/manifest"
+	shapes "artifactstore/deploy/house"
 )
 
 // release is where the packages of these tests are.
@@ -61,8 +65,10 @@ func (h *house) show(query string) (p shown) {
 	return p
 }
 
-func TestPackage(t *testing.T) {
-	h := open(t, changes{})
+func TestPackage(t *testing.T) { everyHouse(t, lifeOfAPackage) }
+
+func lifeOfAPackage(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	const about = `{"retention_class":"release","labels":{"branch":"main"}}`
 	resp, _ := h.do(201, "PUT", release, about)
 	if at := resp.Header.Get("Location"); at != release {
@@ -76,7 +82,7 @@ func TestPackage(t *testing.T) {
 	if resp.Header.Get("Location") != release+"/files/bin/app" || resp.Header.Get("Etag") != `"`+sha([]byte("hello"))+`"` {
 		t.Errorf("%v", resp.Header)
 	}
-	if !strings.Contains(string(text), `"existed":false`) || !strings.Contains(string(text), `"backend_id":"local"`) {
+	if !strings.Contains(string(text), `"existed":false`) || !strings.Contains(string(text), `"backend_id":"`+shapes.BackendID+`"`) {
 		t.Errorf("%s", text)
 	}
 	h.do(200, "PUT", release+"/files/bin/app", "hello")
@@ -87,7 +93,7 @@ func TestPackage(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	if len(p.Files) != 2 || p.Files[0].Path != "bin/app" || p.Files[0].Size != 12 || p.Files[0].Digest != sha([]byte("hello, world")) ||
-		len(p.Files[0].Digests) != 2 || len(p.Files[0].BackendIDs) != 1 || p.Files[0].BackendIDs[0] != "local" {
+		len(p.Files[0].Digests) != 2 || len(p.Files[0].BackendIDs) != 1 || p.Files[0].BackendIDs[0] != shapes.BackendID {
 		t.Errorf("%+v", p.Files)
 	}
 	h.refused(409, "package_open", "GET", release+"/manifest", "")
@@ -116,8 +122,10 @@ func TestPackage(t *testing.T) {
 }
 
 // One request creates a package and puts a file into it.
-func TestFileCreatesPackage(t *testing.T) {
-	h := open(t, changes{})
+func TestFileCreatesPackage(t *testing.T) { everyHouse(t, fileCreatesPackage) }
+
+func fileCreatesPackage(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	h.refused(400, "retention_class_unknown", "PUT", release+"/files/a?retention_class=unheard-of", "hello")
 	h.do(201, "PUT", release+"/files/a?retention_class=ephemeral", "hello")
 	h.do(201, "PUT", release+"/files/b?retention_class=release", "hello") // it is there: the parameter has no say
@@ -126,8 +134,10 @@ func TestFileCreatesPackage(t *testing.T) {
 	}
 }
 
-func TestFileIsServedAsABlob(t *testing.T) {
-	h := open(t, changes{})
+func TestFileIsServedAsABlob(t *testing.T) { everyHouse(t, fileIsServedAsABlob) }
+
+func fileIsServedAsABlob(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	path := release + "/files/dir/gr%C3%B6%C3%9Fe%22.txt"
 	resp, _ := h.do(201, "PUT", path, "hello, world")
 	tag := resp.Header.Get("Etag")
@@ -187,8 +197,10 @@ func TestSealedRefusesBeforeBody(t *testing.T) {
 	refusal(t, resp, text, 409, "package_sealed")
 }
 
-func TestAttach(t *testing.T) {
-	h := open(t, changes{})
+func TestAttach(t *testing.T) { everyHouse(t, attachOf) }
+
+func attachOf(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	d := strings.TrimPrefix(h.put([]byte("hello")), "/v1/blobs/")
 	const media = "application/vnd.artifactstore.blob-reference+json"
 	path := release + "/files/a"
@@ -223,8 +235,10 @@ func TestAttach(t *testing.T) {
 }
 
 // The manifest's digest is that of its bytes, and names them as a blob.
-func TestManifest(t *testing.T) {
-	h := open(t, changes{})
+func TestManifest(t *testing.T) { everyHouse(t, manifestOf) }
+
+func manifestOf(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	h.do(201, "PUT", release, `{"retention_class":"release","labels":{"branch":"main"}}`)
 	h.do(201, "PUT", release+"/files/b", "hello")
 	h.do(201, "PUT", release+"/files/a/x", "world")
@@ -269,8 +283,10 @@ func TestManifest(t *testing.T) {
 }
 
 // Files come in pages; going on after the last one misses none.
-func TestFilePages(t *testing.T) {
-	h := open(t, changes{})
+func TestFilePages(t *testing.T) { everyHouse(t, filePages) }
+
+func filePages(t *testing.T, at shapes.House) {
+	h := open(t, changes{at: at})
 	h.do(201, "PUT", release, "")
 	for i := range 7 {
 		h.do(201, "PUT", fmt.Sprintf("%s/files/f%d", release, i), fmt.Sprint(i))
@@ -301,6 +317,35 @@ func TestFilePages(t *testing.T) {
 		h.refused(400, "parameter_invalid", "GET", release+"?"+query, "")
 	}
 	h.refused(400, "parameter_unknown", "GET", release+"?offset=1", "")
+}
+
+// A page has 1,000 files at most, asked for or not.
+func TestManyFilePages(t *testing.T) {
+	h := open(t, changes{})
+	h.do(201, "PUT", release+"/files/f0000", "hello")
+	d, err := digest.Parse(sha([]byte("hello")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := cas.PackageKey{Producer: "ci", Name: "app", Version: "1.0"}
+	var all sync.WaitGroup
+	for w := range 8 {
+		all.Go(func() {
+			for i := 1 + w; i <= 1000; i += 8 {
+				if _, err := h.store.AttachFile(t.Context(), k, fmt.Sprintf("f%04d", i), d, cas.PutOptions{Principal: "ann"}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if p := h.show(""); len(p.Files) != 1000 || p.Next != "f0999" {
+		t.Errorf("%d files, next %q", len(p.Files), p.Next)
+	}
+	if p := h.show("?after=f0999"); len(p.Files) != 1 || p.Next != "" {
+		t.Errorf("%d files, next %q", len(p.Files), p.Next)
+	}
 }
 
 func TestPackageMethods(t *testing.T) {
