@@ -21,7 +21,7 @@ func damaged(t *testing.T, sql string) registry.Registry {
 			t.Fatal(err)
 		}
 	}
-	repository, manifest := "team/app", identity(1, 2).SHA256
+	manifest := identity(1, 2).SHA256
 	say := func(d registry.Data) registry.Event { return registry.Event{Actor: "ci", Data: d} }
 	if _, err := r.Append(t.Context(), say(registry.PackageCreated{
 		Package: registry.PackageKey{Producer: "team", Name: repository, Version: manifest.String()}, Format: registry.FormatOCI,

@@ -45,7 +45,8 @@ func TestGroupsAreAsGoodAsOneByOne(t *testing.T) {
 				}
 			}
 		}
-		compareWithModel(rt, t.Context(), r)
+		m := compareWithModel(rt, t.Context(), r)
+		compareKeeping(rt, t.Context(), r, m)
 	})
 	if refused == 0 {
 		t.Error("no append was refused: the test tests nothing")
@@ -54,13 +55,13 @@ func TestGroupsAreAsGoodAsOneByOne(t *testing.T) {
 
 const emptySQL = `
 TRUNCATE events, blobs, locations, leases, location_totals, packages, package_files, tags, package_labels, holds, removals;
-UPDATE head SET position = 0; UPDATE totals SET blobs = 0, blob_bytes = 0`
+UPDATE head SET position = 0; UPDATE totals SET blobs = 0, blob_bytes = 0; UPDATE package_totals SET packages = 0`
 
 func drawEvent(t *rapid.T) registry.Event {
 	e := registry.Event{Actor: rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "actor")}
 	id := identity(7, rapid.IntRange(1, 3).Draw(t, "blob"))
 	backend := rapid.SampledFrom([]string{"local", "far"}).Draw(t, "backend")
-	switch rapid.SampledFrom([]int{0, 0, 0, 1, 1, 1, 2, 3, 4, 4, 5}).Draw(t, "kind") {
+	switch rapid.SampledFrom([]int{0, 0, 0, 1, 1, 1, 2, 3, 4, 4, 5, 6, 6, 6, 6, 6, 7, 7}).Draw(t, "kind") {
 	case 0:
 		d := registry.BlobStored{SHA256: id.SHA256, BLAKE3: id.BLAKE3, Size: id.Size}
 		switch rapid.IntRange(0, 9).Draw(t, "variant") {
@@ -87,12 +88,16 @@ func drawEvent(t *rapid.T) registry.Event {
 		e.Data = registry.BlobLeased{Blob: id.SHA256, Repository: drawRepository(t), Producer: backend, RetentionClass: "standard", Until: until}
 	case 5:
 		e.Data = registry.BlobReleased{Blob: id.SHA256, Repository: drawRepository(t)}
+	case 6:
+		e.Data = drawPackageEvent(t)
+	case 7:
+		e.Data = drawRemovalEvent(t, backend)
 	}
 	return e
 }
 
 func drawRepository(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"", "team/app"}).Draw(t, "repository")
+	return rapid.SampledFrom([]string{"", repository}).Draw(t, "repository")
 }
 
 // fataler is the part of testing.T that rapid's has too.
@@ -101,9 +106,9 @@ type fataler interface {
 	Errorf(format string, args ...any)
 }
 
-// compareWithModel compares the views with a model of the log, and with the
-// registry's own replay.
-func compareWithModel(t fataler, ctx context.Context, r registry.Registry) {
+// compareWithModel compares the views with a model of the log, which it returns,
+// and with the registry's own replay.
+func compareWithModel(t fataler, ctx context.Context, r registry.Registry) *registry.Model {
 	var m registry.Model
 	for rec, err := range r.Since(ctx, 0) {
 		if err != nil {
@@ -134,6 +139,7 @@ func compareWithModel(t fataler, ctx context.Context, r registry.Registry) {
 	if err != nil || len(report.Problems) > 0 || report.Blobs != int64(len(blobs)) {
 		t.Errorf("Check: %+v, %v", report, err)
 	}
+	return &m
 }
 
 func sameDigest(a, b digest.Digest) bool { return a == b }
