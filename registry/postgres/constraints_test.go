@@ -93,6 +93,26 @@ func TestSchemaRefuses(t *testing.T) {
 		"tag of a short digest":    {"tags_named_check", `INSERT INTO tags SELECT 'ci/x', 'v1', id, 'n', now() FROM packages`},
 		"tag twice":                {"tags_pkey", `INSERT INTO tags SELECT 'ci/x', 'v1', id, NULL, now() FROM packages, generate_series(1, 2)`},
 		"fewer packages":           {"package_totals_packages_check", `UPDATE package_totals SET packages = -1`},
+		"dropped before it was":    {"blobs_check", `UPDATE blobs SET dropped = stored_at - interval '1s'`},
+		"verified before written":  {"locations_check1", `UPDATE locations SET verified_at = recorded_at - interval '1s'`},
+		"label without a key":      {"package_labels_key_check", `INSERT INTO package_labels SELECT '', 'v', producer, name, version, id FROM packages`},
+		"label with a =":           {"package_labels_key_check", `INSERT INTO package_labels SELECT 'a=b', 'v', producer, name, version, id FROM packages`},
+		"label of no package":      {"package_labels_package_fkey", `INSERT INTO package_labels VALUES ('k', 'v', 'a', 'b', 'c', 99)`},
+		"label of two values":      {"package_labels_package", `INSERT INTO package_labels SELECT 'k', v, producer, name, version, id FROM packages, unnest('{a,b}'::text[]) AS v`},
+		"label twice":              {"package_labels_pkey", `INSERT INTO package_labels SELECT 'k', 'v', producer, name, version, id FROM packages, generate_series(1, 2)`},
+		"held package":             {"holds_package_fkey", aHold + `DELETE FROM packages`},
+		"hold on no package":       {"holds_package_fkey", `INSERT INTO holds SELECT 99, id, 'case', 'ci', now() FROM packages`},
+		"hold of no package":       {"holds_root_fkey", `INSERT INTO holds SELECT id, 99, 'case', 'ci', now() FROM packages`},
+		"hold twice":               {"holds_pkey", aHold + aHold},
+		"hold without a name":      {"holds_hold_check", `INSERT INTO holds SELECT id, id, '', 'ci', now() FROM packages`},
+		"hold of nobody":           {"holds_actor_check", `INSERT INTO holds SELECT id, id, 'case', '', now() FROM packages`},
+		"removal of a short blob":  {"removals_sha256_check", `INSERT INTO removals VALUES ('a', 'local', 'orphan', now(), 1, false)`},
+		"removal from nowhere":     {"removals_backend_id_check", `INSERT INTO removals VALUES (` + a + `, '', 'orphan', now(), 1, false)`},
+		"removal without a cause":  {"removals_cause_check", `INSERT INTO removals VALUES (` + a + `, 'local', 'because', now(), 1, false)`},
+		"removal at position 0":    {"removals_position_check", `INSERT INTO removals VALUES (` + a + `, 'local', 'orphan', now(), 0, false)`},
+		"removal twice":            {"removals_pkey", `INSERT INTO removals SELECT ` + a + `, 'local', 'orphan', now(), 1, false FROM generate_series(1, 2)`},
+		"claim twice":              {"claims_pkey", `INSERT INTO claims SELECT 'verify', 1, 'me' FROM generate_series(1, 2)`},
+		"claim without a token":    {"claims_token_check", `INSERT INTO claims VALUES ('verify', 0, 'me')`},
 		"seventeenth shard":        {"upload_totals_shard_check", `INSERT INTO upload_totals VALUES (16, 0)`},
 	} {
 		_, err := conn.Exec(t.Context(), c.sql)
@@ -102,6 +122,9 @@ func TestSchemaRefuses(t *testing.T) {
 		}
 	}
 }
+
+// aHold puts the package under a hold.
+const aHold = `INSERT INTO holds SELECT id, id, 'case', 'ci', now() FROM packages;`
 
 // aPackage inserts a package of producer "ci": name, version, format and state,
 // quoted in one another's place, then manifest and media type.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"artifactstore/cas/digest"
 	"artifactstore/registry"
 	"artifactstore/registry/postgres/pgtest"
 )
@@ -26,10 +27,12 @@ func damaged(t *testing.T, sql string) registry.Registry {
 	if _, err := r.Append(t.Context(), say(registry.PackageCreated{
 		Package: registry.PackageKey{Producer: "team", Name: repository, Version: manifest.String()}, Format: registry.FormatOCI,
 		RetentionClass: "standard", Manifest: manifest, Files: []registry.File{{Path: "layer", Blob: identity(1, 3).SHA256}},
-		OCI: &registry.OCI{MediaType: "application/json", Annotations: map[string]string{"a": "\x00"}},
+		OCI:    &registry.OCI{MediaType: "application/json", Annotations: map[string]string{"a": "\x00"}},
+		Labels: map[string]string{"os": "linux"},
 	}), say(registry.TagSet{Repository: repository, Tag: "v1", Manifest: manifest})); err != nil {
 		t.Fatal(err)
 	}
+	keep(t, r, registry.PackageKey{Producer: "team", Name: repository, Version: manifest.String()}, manifest)
 	for _, u := range []registry.Upload{{ID: "open"}, {ID: "finished", Finished: identity(1, 1).SHA256}} {
 		if err := r.CreateUpload(t.Context(), u); err != nil {
 			t.Fatal(err)
@@ -37,6 +40,25 @@ func damaged(t *testing.T, sql string) registry.Registry {
 	}
 	run(t, connect(t, address), sql)
 	return r
+}
+
+// keep appends an event of each kind that keeps things, or lets them go.
+func keep(t *testing.T, r registry.Registry, k registry.PackageKey, blob digest.Digest) {
+	t.Helper()
+	b, err := r.Blob(t.Context(), blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []registry.Data{
+		registry.PackageHeld{Package: k, Hold: "case"},
+		registry.LocationRemoving{Blob: identity(2, 1).SHA256, BackendID: "far", Cause: registry.Orphan},
+		registry.BlobReleased{Blob: blob},
+		registry.LocationVerified{Blob: blob, BackendID: "local", RecordedAt: b.Locations[0].RecordedAt},
+	} {
+		if _, err := r.Append(t.Context(), registry.Event{Actor: "ci", Data: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestDamagedViews: what no longer follows from the log is found by Check and
@@ -56,13 +78,22 @@ func TestDamagedViews(t *testing.T) {
 		"total of bytes":    {`UPDATE totals SET blob_bytes = 7`, "the total of blobs"},
 		"locations' total":  {`UPDATE location_totals SET locations = 7`, "the total of locations stored on local"},
 		"package changed":   {`UPDATE packages SET retention_class = 'other'`, "package team/team/app/sha256:"},
-		"package gone":      {`DELETE FROM packages`, "tag team/app:v1 is missing"},
+		"package gone":      {`DELETE FROM holds; DELETE FROM packages`, "tag team/app:v1 is missing"},
 		"package added":     {`INSERT INTO packages SELECT 99, 'a', 'b', 'c', 'files', 'open', 'standard', '{"x": "y"}', NULL, NULL, NULL, NULL, NULL, NULL, 1, now(), now()`, "package a/b/c does not follow"},
 		"file gone":         {`DELETE FROM package_files`, "file layer of the package"},
 		"file swapped":      {`UPDATE package_files SET blob = (SELECT sha256 FROM blobs ORDER BY refs LIMIT 1)`, "file layer of the package"},
 		"tag moved":         {`UPDATE tags SET tag = 'v2'`, "tag team/app:v2 does not follow"},
 		"references":        {`UPDATE blobs SET refs = refs + 1`, "differs from the replay"},
 		"packages' total":   {`UPDATE package_totals SET packages = 7`, "the total of sealed packages"},
+		"label gone":        {`DELETE FROM package_labels`, "label os of package team/team/app/sha256:"},
+		"label changed":     {`UPDATE package_labels SET value = 'mac'`, "label os of package team/team/app/sha256:"},
+		"hold gone":         {`DELETE FROM holds`, "hold case on the package made at 16 of that made at 16 is missing"},
+		"hold of another":   {`UPDATE holds SET actor = 'eve'`, "hold case on the package made at 16 of that made at 16 differs"},
+		"removal gone":      {`DELETE FROM removals`, "the removal of sha256:"},
+		"removal ended":     {`UPDATE removals SET ended = true`, "the removal of sha256:"},
+		"removals' total":   {`UPDATE location_totals SET locations = 7 WHERE state = 'removing'`, "the total of locations removing on far"},
+		"dropped later":     {`UPDATE blobs SET dropped = now() WHERE dropped IS NOT NULL`, "blob sha256:"},
+		"never verified":    {`UPDATE locations SET verified_at = NULL`, "the location of sha256:"},
 		"uploads' total":    {`UPDATE upload_totals SET uploads = uploads + 1 WHERE shard = 3`, "the total of upload sessions"},
 		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, package_labels, holds, removals, tags; UPDATE totals SET blobs = 0`, "is missing"},
 	} {
@@ -90,7 +121,7 @@ func TestDamagedViews(t *testing.T) {
 func TestDamagedLog(t *testing.T) {
 	for name, c := range map[string]struct{ sql, says string }{
 		"record gone":      {`DELETE FROM events WHERE position = 5`, "the log has a gap: position 6 follows 4"},
-		"end gone":         {`DELETE FROM events WHERE position = 17`, "the log ends at position 16, its head says 17"},
+		"end gone":         {`DELETE FROM events WHERE position = 21`, "the log ends at position 20, its head says 21"},
 		"not CBOR":         {`UPDATE events SET data = 'x' WHERE position = 5`, "record 5: invalid record"},
 		"trailing byte":    {`UPDATE events SET data = data || '\x00'::bytea WHERE position = 5`, "record 5: invalid record"},
 		"unknown type":     {`UPDATE events SET type = 'v1.x' WHERE position = 5`, "record 5: invalid record"},
