@@ -145,8 +145,9 @@ func compareWithModel(t fataler, ctx context.Context, r registry.Registry) *regi
 
 func sameDigest(a, b digest.Digest) bool { return a == b }
 
-// TestOrderWithinAGroup commits events whose order decides, as one append and as a
-// group of appends. Each is answered as the model answers it.
+// TestOrderWithinAGroup commits events whose order decides, as one append, as a
+// group of appends, and one after another, at times of their own that a replay meets
+// together. Each is answered as the model answers it.
 func TestOrderWithinAGroup(t *testing.T) {
 	id := identity(7, 1)
 	uses := registry.PackageCreated{Package: tool("1"), Format: registry.FormatFiles, RetentionClass: "standard", Files: []registry.File{{Path: "a", Blob: id.SHA256}}}
@@ -170,6 +171,7 @@ func TestOrderWithinAGroup(t *testing.T) {
 		"used after it is repaired":   {stored, recorded, leased, failed, repaired, uses},
 		"used before it is there":     {uses, stored, recorded},
 		"needed while it goes":        {stored, recorded, leased, uses, released, removing, gone},
+		"let go, then released":       {stored, recorded, leased, uses, gone, released},
 		"not needed when it goes":     {stored, recorded, leased, uses, released, gone, removing},
 		"leased when it goes":         {stored, recorded, leased, removing},
 		"leased after it goes":        {stored, recorded, removing, leased},
@@ -181,22 +183,28 @@ func TestOrderWithinAGroup(t *testing.T) {
 		"collected while it goes":     {stored, recorded, removing, collected},
 		"released twice, then leased": {stored, recorded, leased, released, released, leased, removing},
 	} {
-		appends := [][]registry.Event{nil}
+		var whole []registry.Event
+		var each [][]registry.Event
 		for _, d := range data {
 			e := registry.Event{Actor: "ci", Data: d}
-			appends[0] = append(appends[0], e)
-			appends = append(appends, []registry.Event{e})
+			whole, each = append(whole, e), append(each, []registry.Event{e})
 		}
-		for what, group := range map[string][][]registry.Event{"as one append": appends[:1], "as a group": appends[1:]} {
+		groups := map[string][][][]registry.Event{"as one append": {{whole}}, "as a group": {each}}
+		for _, events := range each {
+			groups["one after another"] = append(groups["one after another"], [][]registry.Event{events})
+		}
+		for what, groups := range groups {
 			run(t, conn, emptySQL)
-			answers, err := postgres.CommitGroup(t.Context(), conn, group)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var decides registry.Model
-			for i, events := range group {
-				if want := decides.Apply(time.Unix(0, 0).UTC(), events...); (want == nil) != (answers[i] == nil) {
-					t.Errorf("%s, %s: append %d: %v, the model says %v", name, what, i, answers[i], want)
+			for _, group := range groups {
+				answers, err := postgres.CommitGroup(t.Context(), conn, group)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, events := range group {
+					if want := decides.Apply(time.Unix(0, 0).UTC(), events...); (want == nil) != (answers[i] == nil) {
+						t.Errorf("%s, %s: append %d: %v, the model says %v", name, what, i, answers[i], want)
+					}
 				}
 			}
 			compareKeeping(t, t.Context(), r, compareWithModel(t, t.Context(), r))
