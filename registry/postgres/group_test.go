@@ -212,6 +212,25 @@ func TestOrderWithinAGroup(t *testing.T) {
 	}
 }
 
+// TestReplayInPages: a replay meets a package's end and a release in one page, the
+// package's beginning in another, and gives both their own times.
+func TestReplayInPages(t *testing.T) {
+	r := open(t, pgtest.New(t))
+	defer r.Close()
+	id, other := identity(7, 1), identity(7, 2)
+	uses := registry.PackageCreated{Package: tool("1"), Format: registry.FormatFiles, RetentionClass: "standard", Files: []registry.File{{Path: "a", Blob: id.SHA256}}}
+	filler := slices.Repeat([]registry.Event{{Actor: "eve", Data: registry.BlobReleased{Blob: other.SHA256}}}, 1000)
+	for _, events := range [][]registry.Event{
+		put(id), put(other), {{Actor: "ci", Data: uses}}, filler,
+		{{Actor: "ci", Data: registry.PackageDeleted{Package: tool("1")}}}, {{Actor: "ci", Data: registry.BlobReleased{Blob: id.SHA256}}},
+	} {
+		if _, err := r.Append(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compareKeeping(t, t.Context(), r, compareWithModel(t, t.Context(), r))
+}
+
 // TestGroupThatIsRefusedWhole leaves no trace and no open transaction.
 func TestGroupThatIsRefusedWhole(t *testing.T) {
 	url := pgtest.New(t)
