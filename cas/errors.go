@@ -84,7 +84,7 @@ func (e *OffsetError) Error() string {
 // ReferencedError says that a blob is needed where it should be released.
 type ReferencedError struct {
 	Blob digest.Digest
-	By   string // a package that needs it: its version, where that is known
+	By   string // a package that needs it, or its version where the repository is known
 }
 
 // Error names both.

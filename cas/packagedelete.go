@@ -9,7 +9,7 @@ import (
 )
 
 // DeletePackage removes a package and, with it, what it keeps of its files and of
-// its manifest. One that the registry does not let go is ErrPackageHeld.
+// its manifest. One that a hold keeps is ErrPackageHeld.
 func (s *Store) DeletePackage(ctx context.Context, k PackageKey, principal string) error {
 	if _, err := s.Package(ctx, k); err != nil {
 		return err

@@ -17,7 +17,11 @@ func (s *Store) Release(ctx context.Context, d digest.Digest, principal string) 
 		return err
 	}
 	if b.References > 0 {
-		return &ReferencedError{Blob: d, By: "a package"}
+		k, err := s.user(ctx, b)
+		if err != nil {
+			return err
+		}
+		return &ReferencedError{Blob: d, By: k.String()}
 	}
 	_, err = s.reg.Append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256}))
 	return registryError("release "+d.String(), err)

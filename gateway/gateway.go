@@ -99,6 +99,7 @@ func New(o Options) http.Handler {
 		h     handler
 	}{
 		{"/v1/blobs", face.Blobs},
+		{"/v1/packages", face.Packages},
 		{"/v1/events", op.Events},
 		{"/livez", op.Live},
 		{"/readyz", op.Ready},

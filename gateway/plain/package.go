@@ -19,6 +19,8 @@ func (f *Face) Package(w http.ResponseWriter, r *http.Request) error {
 	switch p.resource {
 	case aFile:
 		return f.file(w, r, p)
+	case aHold:
+		return f.hold(w, r, p)
 	case aSeal:
 		return f.seal(w, r, p.key)
 	case aManifest:
@@ -86,11 +88,12 @@ func (f *Face) showPackage(w http.ResponseWriter, r *http.Request, k cas.Package
 	return f.answerPackage(w, r, http.StatusOK, p, part)
 }
 
-// packageBody shows a package.
-type packageBody struct {
+// packageHead shows a package without its files.
+type packageHead struct {
 	Producer       string            `json:"producer"`
 	Name           string            `json:"name"`
 	Version        string            `json:"version"`
+	Format         string            `json:"format"`
 	State          string            `json:"state"`
 	RetentionClass string            `json:"retention_class"`
 	Labels         map[string]string `json:"labels"`
@@ -98,8 +101,32 @@ type packageBody struct {
 	CreatedAt      time.Time         `json:"created_at"`
 	ChangedAt      time.Time         `json:"changed_at"`
 	ExpiresAt      *time.Time        `json:"expires_at"` // null: kept for ever
-	Files          []fileBody        `json:"files"`
-	Next           string            `json:"next,omitempty"` // where the files go on
+}
+
+func (f *Face) head(p cas.Package) packageHead {
+	head := packageHead{
+		Producer: p.Producer, Name: p.Name, Version: p.Version, Format: string(p.Format),
+		State: string(p.State), RetentionClass: p.RetentionClass, Labels: p.Labels,
+		CreatedAt: p.CreatedAt, ChangedAt: p.ChangedAt,
+	}
+	if head.Labels == nil {
+		head.Labels = map[string]string{}
+	}
+	if !p.Manifest.IsZero() {
+		head.ManifestDigest = &p.Manifest
+	}
+	if until := f.Store.Expires(p); until.Before(cas.Forever) {
+		head.ExpiresAt = &until
+	}
+	return head
+}
+
+// packageBody shows a package.
+type packageBody struct {
+	packageHead
+	Holds []holdBody `json:"holds"`
+	Files []fileBody `json:"files"`
+	Next  string     `json:"next,omitempty"` // where the files go on
 }
 
 // fileBody shows a file of a package.
@@ -112,20 +139,11 @@ type fileBody struct {
 }
 
 func (f *Face) answerPackage(w http.ResponseWriter, r *http.Request, status int, p cas.Package, part page) error {
-	body := packageBody{
-		Producer: p.Producer, Name: p.Name, Version: p.Version,
-		State: string(p.State), RetentionClass: p.RetentionClass, Labels: p.Labels,
-		CreatedAt: p.CreatedAt, ChangedAt: p.ChangedAt, Files: []fileBody{},
+	holds, err := f.Store.Holds(r.Context(), p.PackageKey)
+	if err != nil {
+		return err
 	}
-	if body.Labels == nil {
-		body.Labels = map[string]string{}
-	}
-	if !p.Manifest.IsZero() {
-		body.ManifestDigest = &p.Manifest
-	}
-	if until := f.Store.Expires(p); until.Before(cas.Forever) {
-		body.ExpiresAt = &until
-	}
+	body := packageBody{packageHead: f.head(p), Holds: showHolds(holds), Files: []fileBody{}}
 	for file, err := range f.Store.Files(r.Context(), p.PackageKey, part.after) {
 		if err != nil {
 			return err

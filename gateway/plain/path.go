@@ -21,6 +21,7 @@ const (
 	aManifest  resource = aPackage + "/manifest"
 	anArchive  resource = aPackage + "/archive"
 	aFile      resource = aPackage + "/files/{path}"
+	aHold      resource = aPackage + "/holds/{hold}"
 	notAPath   resource = packages + " (refused)" // does not parse
 	packages            = "/v1/packages/"
 	maxPath             = 1024 // bytes of a file's path
@@ -32,6 +33,7 @@ type packagePath struct {
 	resource
 	key  cas.PackageKey
 	file string // of aFile
+	hold string // of aHold
 }
 
 // parsePackagePath reads a path as it was sent. Each segment is decoded once; one
@@ -78,11 +80,16 @@ func (p packagePath) below(segments []string) (packagePath, error) {
 			return packagePath{resource: notAPath}, err
 		}
 		what = aFile
+	case segments[0] == "holds" && len(segments) == 2:
+		if p.hold = segments[1]; !segment.MatchString(p.hold) {
+			return packagePath{resource: notAPath}, badPath("a hold matches " + segment.String())
+		}
+		what = aHold
 	case len(segments) == 1:
 		what = map[string]resource{"seal": aSeal, "manifest": aManifest, "archive": anArchive}[segments[0]]
 	}
 	if what == "" {
-		return packagePath{resource: notAPath}, badPath("a package has files/{path}, seal, manifest and archive, and nothing else")
+		return packagePath{resource: notAPath}, badPath("a package has files/{path}, holds/{hold}, seal, manifest and archive, and nothing else")
 	}
 	p.resource = what
 	return p, nil
@@ -121,6 +128,8 @@ func (p packagePath) escape() string {
 			segments[i] = url.PathEscape(s)
 		}
 		return path + "/files/" + strings.Join(segments, "/")
+	case aHold:
+		return path + "/holds/" + p.hold
 	default:
 		return path + strings.TrimPrefix(string(p.resource), string(aPackage))
 	}
@@ -128,7 +137,7 @@ func (p packagePath) escape() string {
 
 // PackageRoutes returns the routes below /v1/packages/.
 func PackageRoutes() []string {
-	return []string{string(aPackage), string(aSeal), string(aManifest), string(anArchive), string(aFile), string(notAPath)}
+	return []string{string(aPackage), string(aSeal), string(aManifest), string(anArchive), string(aFile), string(aHold), string(notAPath)}
 }
 
 // PackageRoute returns the route of a request.

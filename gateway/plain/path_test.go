@@ -34,7 +34,7 @@ func FuzzPackagePath(f *testing.F) {
 		if again, err := parsePackagePath(p.escape()); err != nil || again != p {
 			t.Errorf("%q is written %q, which is read as %+v, %v", path, p.escape(), again, err)
 		}
-		if (p.resource == aFile) != (p.file != "") {
+		if (p.resource == aFile) != (p.file != "") || (p.resource == aHold) != (p.hold != "") {
 			t.Errorf("%+v", p)
 		}
 		if p.resource == aFile && !staysInside(p.file) {
@@ -121,6 +121,8 @@ func TestPackageRoutesAreBounded(t *testing.T) {
 		"/v1/packages/a/b/1/archive":     anArchive,
 		"/v1/packages/a/b/1/files/seal":  aFile,
 		"/v1/packages/a/b/1/files/x/y/z": aFile,
+		"/v1/packages/a/b/1/holds/x":     aHold,
+		"/v1/packages/a/b/1/holds/x/y":   notAPath,
 		"/v1/packages/a/b/1/secret":      notAPath,
 		"/v1/packages/..":                notAPath,
 	} {

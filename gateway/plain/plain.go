@@ -9,7 +9,11 @@
 //	HEAD   /v1/blobs/{digest}   the same without the bytes
 //	DELETE /v1/blobs/{digest}   end the caller's lease
 //
-// and packages, below /v1/packages/{producer}/{name}/{version}:
+// and packages:
+//
+//	GET    /v1/packages         a page of them, by producer, name, class, state and labels
+//
+// and below /v1/packages/{producer}/{name}/{version}:
 //
 //	PUT    (itself)             create it, with a class and labels
 //	GET    (itself)             what it is, and its files, in pages
@@ -20,6 +24,8 @@
 //	POST   /seal                end changes
 //	GET    /manifest            what a sealed one holds: CBOR, or JSON
 //	GET    /archive             all files as one tar or zip
+//	PUT    /holds/{hold}        keep it from expiry and deletion
+//	DELETE /holds/{hold}        end that
 package plain
 
 import (

@@ -17,6 +17,10 @@ func parseQuery(query string, known ...string) (url.Values, error) {
 	if err != nil {
 		return nil, badParameter("the query is not well formed: %v", err)
 	}
+	return values, checkParameters(values, known)
+}
+
+func checkParameters(values url.Values, known []string) error {
 	for name, v := range values {
 		switch {
 		case !slices.Contains(known, name):
@@ -24,12 +28,12 @@ func parseQuery(query string, known ...string) (url.Values, error) {
 			if len(known) > 0 {
 				want = strings.Join(known, ", ")
 			}
-			return nil, problem.New(http.StatusBadRequest, "parameter_unknown", "no query parameter %.80q is known here: want %s", name, want)
+			return problem.New(http.StatusBadRequest, "parameter_unknown", "no query parameter %.80q is known here: want %s", name, want)
 		case len(v) != 1:
-			return nil, badParameter("the query parameter %s is given %d times", name, len(v))
+			return badParameter("the query parameter %s is given %d times", name, len(v))
 		}
 	}
-	return values, nil
+	return nil
 }
 
 // maxPage is how many files a page holds at the most.

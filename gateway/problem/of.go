@@ -46,6 +46,8 @@ func Of(err error) *Problem {
 		return New(http.StatusConflict, "package_sealed", "the package is sealed and can no longer change")
 	case errors.Is(err, cas.ErrPackageHeld):
 		return New(http.StatusConflict, "package_held", "the package is under a hold")
+	case errors.Is(err, cas.ErrHoldUnknown):
+		return New(http.StatusNotFound, "hold_unknown", "the package is not under such a hold")
 	case errors.Is(err, cas.ErrBlobUnknown):
 		return New(http.StatusNotFound, "blob_unknown", "there is no such blob here")
 	case errors.Is(err, cas.ErrBlobUnavailable):
