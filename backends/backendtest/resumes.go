@@ -18,6 +18,7 @@ var resumeTests = []test{
 	{"Resume/MalformedState", testMalformedState},
 	{"Resume/EndedUpload", testEndedUpload},
 	{"Resume/Twice", testResumeTwice},
+	{"Suspend/Twice", testSuspendTwice},
 	{"Resume/AbortSuspended", testAbortSuspended},
 }
 
@@ -248,6 +249,58 @@ func (s *suite) race(ups [2]backends.Upload, head []byte, tails [2][]byte, round
 		}
 		if !failed[i] {
 			s.holds(key(i), append(head[:len(head):len(head)], tails[i]...))
+		}
+	}
+}
+
+// testSuspendTwice lets two go on from one state and be suspended at one offset,
+// each with bytes of its own: what the one Suspend made durable the other must not
+// change, whichever came last.
+func testSuspendTwice(s *suite) {
+	head := content(100, 1)
+	for round := range 2 {
+		state := s.suspended(head)
+		var ups [2]backends.Upload
+		for i, b := range []backends.Backend{s.b, s.place.Open(s.T)} {
+			if u, err := b.Resume(s.Context(), state); err == nil {
+				ups[i] = u
+			} else {
+				s.Logf("round %d: the one of the two resumed %d: %v", round, i, err)
+			}
+		}
+		var states [2][]byte
+		for _, i := range [2]int{round, 1 - round} {
+			if ups[i] == nil {
+				continue
+			}
+			_, err := ups[i].Write(bytes.Repeat([]byte{'a' + byte(i)}, 1000))
+			if err == nil {
+				states[i], err = ups[i].Suspend(s.Context())
+			}
+			if err != nil {
+				s.Logf("round %d: the one of the two resumed %d: %v", round, i, err)
+			}
+		}
+		if states[0] == nil && states[1] == nil && !s.Spoils {
+			s.Errorf("round %d: neither of the two could be suspended", round)
+		}
+		for i, state := range states {
+			if ups[i] != nil {
+				s.must(ups[i].Close())
+			}
+			if state == nil {
+				continue
+			}
+			key := fmt.Sprintf("k/%d/%d", round, i)
+			u, err := s.b.Resume(s.Context(), state)
+			if err == nil {
+				err = u.Commit(s.Context(), key)
+			}
+			if err != nil {
+				s.Logf("round %d: going on with %d: %v", round, i, err)
+				continue
+			}
+			s.holds(key, append(head[:len(head):len(head)], bytes.Repeat([]byte{'a' + byte(i)}, 1000)...))
 		}
 	}
 }

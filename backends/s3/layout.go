@@ -27,9 +27,10 @@ func dataName(nonce string) string { return staging + nonce + "/data" }
 
 // tailName is where Suspend keeps the bytes before offset that make no part yet.
 // It names the parts they follow, so that Sweep sees in the same listing that
-// these are alive.
-func tailName(nonce, uploadID string, offset int64) string {
-	return fmt.Sprintf("%s%s/tail-%s-%d", staging, nonce, group(uploadID), offset)
+// these are alive. Two uploads resumed from one state may be suspended at one offset
+// with different bytes: the token keeps their tails apart.
+func tailName(nonce, uploadID string, offset int64, token string) string {
+	return fmt.Sprintf("%s%s/tail-%s-%d-%s", staging, nonce, group(uploadID), offset, token)
 }
 
 // group is a short name of an upload's parts, "0" where there are none.

@@ -5,9 +5,9 @@
 // # Layout
 //
 //	<key_prefix>/<key>                                    an object
-//	<key_prefix>/.staging/<nonce>/data                    an object on its way whose key is not known yet
-//	<key_prefix>/.staging/<nonce>/tail-<parts>-<offset>   the last bytes of a suspended upload
-//	<key_prefix>/.staging/health                          written by Health
+//	<key_prefix>/.staging/<nonce>/data                            an object on its way whose key is not known yet
+//	<key_prefix>/.staging/<nonce>/tail-<parts>-<offset>-<token>   the last bytes of a suspended upload
+//	<key_prefix>/.staging/health                                  written by Health
 //
 // A nonce is 128 random bits in hexadecimal; each object carries that of the upload that
 // made it in its metadata (artifactstore-upload).

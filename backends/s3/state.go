@@ -13,6 +13,7 @@ import (
 // stateVersion is the first byte of a suspended upload's state. The rest is
 //
 //	nonce        16 bytes
+//	token        16 bytes, drawn for each state; names its tail object
 //	key          the hint's, empty if unknown      uvarint length, bytes
 //	size         the hint's plus one, 0 if unknown uvarint
 //	upload id    empty while there are no parts    uvarint length, bytes
@@ -24,7 +25,7 @@ import (
 // and nothing after it. The parts themselves are the service's to list: so a
 // state stays as small for 10,000 parts as for one, and a part that another
 // attempt has replaced is noticed.
-const stateVersion = 1
+const stateVersion = 2
 
 const (
 	uploadIDMost = 2048
@@ -34,6 +35,7 @@ const (
 // state is what is needed to go on with an upload.
 type state struct {
 	nonce       string
+	token       string
 	hint        backends.Hint
 	uploadID    string
 	parts       int
@@ -48,8 +50,10 @@ func (s state) hasTail() bool { return s.uploadID == "" || s.tail > 0 }
 
 func (s state) encode() []byte {
 	out := []byte{stateVersion}
-	nonce, _ := hex.DecodeString(s.nonce)
-	out = append(out, nonce...)
+	for _, id := range []string{s.nonce, s.token} {
+		raw, _ := hex.DecodeString(id)
+		out = append(out, raw...)
+	}
 	out = appendString(out, s.hint.Key)
 	out = binary.AppendUvarint(out, uint64(s.hint.Size+1))
 	out = appendString(out, s.uploadID)
@@ -71,7 +75,7 @@ func parseState(text []byte) (state, error) {
 	if version := in.take(1); in.bad || version[0] != stateVersion {
 		return state{}, fmt.Errorf("%w: not a state of this kind of backend", backends.ErrUploadUnknown)
 	}
-	s := state{nonce: hex.EncodeToString(in.take(16))}
+	s := state{nonce: hex.EncodeToString(in.take(16)), token: hex.EncodeToString(in.take(16))}
 	s.hint.Key = in.string(512)
 	s.hint.Size = in.number(sizeMost) - 1
 	s.uploadID = in.string(uploadIDMost)

@@ -12,10 +12,10 @@ import (
 )
 
 var states = []state{
-	{nonce: strings.Repeat("0a", 16), hint: backends.Hint{Size: -1}},
-	{nonce: strings.Repeat("ff", 16), hint: backends.Hint{Key: "sha256/ab/cd", Size: 1 << 40}, tail: 4711},
-	{nonce: strings.Repeat("00", 16), hint: backends.Hint{Size: 0}, uploadID: "2~abc", parts: 3, partsBytes: 15 << 20, fingerprint: [32]byte{1, 2, 3}, tail: 7},
-	{nonce: strings.Repeat("12", 16), hint: backends.Hint{Size: -1}, uploadID: strings.Repeat("u", uploadIDMost), parts: partsMost, partsBytes: sizeMost, tail: sizeMost},
+	{nonce: strings.Repeat("0a", 16), token: strings.Repeat("1b", 16), hint: backends.Hint{Size: -1}},
+	{nonce: strings.Repeat("ff", 16), token: strings.Repeat("2c", 16), hint: backends.Hint{Key: "sha256/ab/cd", Size: 1 << 40}, tail: 4711},
+	{nonce: strings.Repeat("00", 16), token: strings.Repeat("3d", 16), hint: backends.Hint{Size: 0}, uploadID: "2~abc", parts: 3, partsBytes: 15 << 20, fingerprint: [32]byte{1, 2, 3}, tail: 7},
+	{nonce: strings.Repeat("12", 16), token: strings.Repeat("4e", 16), hint: backends.Hint{Size: -1}, uploadID: strings.Repeat("u", uploadIDMost), parts: partsMost, partsBytes: sizeMost, tail: sizeMost},
 }
 
 func TestStateRoundTrip(t *testing.T) {
@@ -31,7 +31,7 @@ func TestStateRefused(t *testing.T) {
 	good := states[2].encode()
 	bad := map[string][]byte{
 		"empty":            {},
-		"other version":    append([]byte{2}, good[1:]...),
+		"other version":    append([]byte{1}, good[1:]...),
 		"cut":              good[:len(good)-1],
 		"more":             append(bytes.Clone(good), 0),
 		"key":              state{nonce: states[0].nonce, hint: backends.Hint{Key: "../x", Size: -1}}.encode(),
@@ -39,7 +39,7 @@ func TestStateRefused(t *testing.T) {
 		"parts of none":    state{nonce: states[0].nonce, hint: backends.Hint{Size: -1}, parts: 1}.encode(),
 		"many parts":       state{nonce: states[0].nonce, hint: backends.Hint{Size: -1}, uploadID: "u", parts: partsMost + 1}.encode(),
 		"long upload id":   state{nonce: states[0].nonce, hint: backends.Hint{Size: -1}, uploadID: strings.Repeat("u", uploadIDMost+1)}.encode(),
-		"long form":        append(append(bytes.Clone(good[:17]), 0x80, 0), good[18:]...),
+		"long form":        append(append(bytes.Clone(good[:33]), 0x80, 0), good[34:]...),
 		"size of eternity": state{nonce: states[0].nonce, hint: backends.Hint{Size: sizeMost}}.encode(),
 	}
 	for name, text := range bad {

@@ -35,7 +35,7 @@ func (u *upload) suspend(ctx context.Context) (state, error) {
 	if err := u.failure(); err != nil {
 		return state{}, err
 	}
-	s := state{nonce: u.nonce, hint: u.hint, tail: u.rest().size}
+	s := state{nonce: u.nonce, token: newNonce(), hint: u.hint, tail: u.rest().size}
 	if u.m != nil {
 		s.uploadID, s.parts, s.partsBytes, s.fingerprint = u.m.id, len(u.parts), total(u.parts), fingerprint(u.parts)
 	}
@@ -48,7 +48,7 @@ func (u *upload) suspend(ctx context.Context) (state, error) {
 
 // tail is the key in the bucket of a state's tail object.
 func (b *Backend) tail(s state) string {
-	return b.prefix + tailName(s.nonce, s.uploadID, s.partsBytes+s.tail)
+	return b.prefix + tailName(s.nonce, s.uploadID, s.partsBytes+s.tail, s.token)
 }
 
 // Resume finds the parts of a state and reads its tail, less than a part.
