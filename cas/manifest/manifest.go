@@ -76,7 +76,7 @@ type wireFile struct {
 
 var encoding, decoding = modes()
 
-// maxFiles bounds what a decoder makes room for.
+// maxFiles bounds what a decoder makes room for, and so what is encoded.
 const maxFiles = 1 << 20
 
 func modes() (cbor.EncMode, cbor.DecMode) {
@@ -139,6 +139,9 @@ func Decode(b []byte) (Manifest, error) {
 }
 
 func (m Manifest) check() error {
+	if len(m.Files) > maxFiles {
+		return fmt.Errorf("%w: %d files, %d at most", ErrInvalid, len(m.Files), maxFiles)
+	}
 	for i, f := range m.Files {
 		switch {
 		case f.Path == "" || f.Size < 0:
