@@ -103,13 +103,13 @@ func podman(t *testing.T, w *world) {
 
 // docker loads an image and pushes it, pulls it back, pulls its platform's image
 // of an index, and resumes a download that is cut. The daemon is one of the
-// test's own; it has no network for containers, for it runs none, and its mounts
-// end with it.
+// test's own; it has no network for containers, for it runs none, its mounts end
+// with it, and it ends by itself should the tests be killed.
 func docker(t *testing.T, w *world) {
 	dir := t.TempDir()
 	socket := "unix://" + filepath.Join(dir, "s")
 	s := w.shell(t, "DOCKER_HOST="+socket)
-	await(t, s.command(fmt.Sprintf("unshare --mount --propagation private dockerd --data-root %s/data --exec-root %[1]s/exec --pidfile %[1]s/pid --host %s "+
+	await(t, s.command(fmt.Sprintf("unshare --mount --propagation private timeout 300 dockerd --data-root %s/data --exec-root %[1]s/exec --pidfile %[1]s/pid --host %s "+
 		"--storage-driver vfs --iptables=false --ip6tables=false --ip-forward=false --bridge=none", dir, socket)),
 		func() error { return s.command("docker version").Run() })
 	t.Log("docker " + s.run("docker version --format {{.Client.Version}}/{{.Server.Version}}"))
@@ -186,7 +186,7 @@ func (s shell) containerd(t *testing.T) string {
 		t.Fatal(err)
 	}
 	ctr := "ctr --address " + dir + "/s"
-	daemon := s.command("unshare --mount --propagation private containerd --config " + dir + "/config.toml")
+	daemon := s.command("unshare --mount --propagation private timeout 300 containerd --config " + dir + "/config.toml")
 	await(t, daemon, func() error { return s.command(ctr + " version").Run() })
 	return ctr
 }
