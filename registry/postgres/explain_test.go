@@ -27,6 +27,7 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 	sum, other := fill(4711).Sum(), fill(4712).Sum()
 	sums, texts, ones, now := [][]byte{sum, other}, []string{"local", "ci"}, []int64{1, 1}, time.Now()
 	times := []*time.Time{nil, nil}
+	key := []any{"team", "team/app7", "sha256:7"}[:3:3]
 	for _, c := range []struct {
 		name  string
 		sql   string
@@ -65,6 +66,27 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"tag set", postgres.TagSetSQL, []any{"team", "team/app7", "sha256:7", nil, "v7", nil}, "packages_producer_name_version_key"},
 		{"tag removed", postgres.TagRemovedSQL, []any{"team/app7", "v7"}, "tags_pkey"},
 		{"released", postgres.ReleasedSQL, []any{sums, texts, texts, times}, "leases_pkey blobs_pkey"},
+		{"recorded", postgres.RecordedSQL, []any{nil, 2, ones, times, sums, texts, ones}, "removals_pkey"},
+		{"verified", postgres.VerifiedSQL, []any{times, sums, texts, []time.Time{now, now}}, "locations_pkey"},
+		{"package created", postgres.PackageCreatedSQL, []any{nil, 1, 1, nil, "team", "team/x", "sha256:x", "oci", "sealed", "standard",
+			[]byte("{}"), sum, "application/json", "", "", nil, nil, texts, sums, "team/x"}, "locations_pkey blobs_pkey"},
+		{"package held", postgres.PackageHeldSQL, append(key, nil, "case", "ci", texts, texts, texts), "packages_producer_name_version_key"},
+		{"package released", postgres.PackageReleasedSQL, append(key, "case"), "packages_producer_name_version_key holds_root"},
+		{"package expired", postgres.PackageExpiredSQL, append(key, nil, 1), "packages_producer_name_version_key package_files_blob"},
+		{"removing", postgres.RemovingSQL, []any{nil, 1, 1, nil, sum, "local", "unneeded", 60}, "locations_pkey blobs_pkey leases_pkey"},
+		{"removed", postgres.RemovedSQL, []any{sum, "local"}, "removals_"},
+		{"collected", postgres.CollectedSQL, []any{sum, nil, 60}, "blobs_pkey leases_pkey removals_"},
+		{"holds", postgres.HoldsSQL, key, "packages_producer_name_version_key holds_pkey packages_pkey"},
+		{"packages using", postgres.PackagesUsingSQL, []any{sum, "team", "team/app7", "sha256:7", 50}, "package_files_blob packages_manifest packages_pkey"},
+		{"leases of", postgres.LeasesSQL, []any{sum}, "leases_pkey"},
+		{"expirable", postgres.ExpirableSQL, []any{"standard", now.Add(-time.Hour), 100}, "packages_class holds_pkey package_files_blob"},
+		{"removal", postgres.RemovalSQL, []any{sum, "local"}, "removals_"},
+		{"removals", postgres.RemovalsSQL, []any{"local", sum, 100}, "removals_under_way"},
+		{"list of packages", postgres.PackagesSQL, window("", "", "", nil), "packages_producer_name_version_key"},
+		{"list of a producer", postgres.PackagesOfProducerSQL, window("", "oci", "", nil), "packages_producer_name_version_key"},
+		{"list of a name", postgres.PackagesOfNameSQL, window("team/app7", "", "sealed", []byte(`{"a": "b"}`)), "packages_producer_name_version_key"},
+		{"list by label", postgres.LabelledSQL, append(window("", "", "", []byte(`{"n": "7"}`)), "n", "7"), "package_labels_pkey packages_pkey"},
+		{"collectable", postgres.CollectableSQL, []any{10_000, 100, sum, now}, "blobs_pkey leases_pkey locations_pkey"},
 	} {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			plan := explain(t, conn, mode, c.sql, c.args)
@@ -80,7 +102,13 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 	}
 }
 
-var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads|packages|package_files|tags)\b`)
+var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads|packages|package_files|package_labels|tags|holds|removals)\b`)
+
+// window are the arguments of a window through packages. For the largest, a small
+// table is rightly read whole.
+func window(name, format, state string, labels []byte) []any {
+	return []any{1000, 100, "team", "team/app7", "sha256:7", name, format, state, "", labels}
+}
 
 // explain returns the plan of a prepared statement.
 func explain(t *testing.T, conn *pgx.Conn, mode, sql string, args []any) string {
@@ -125,6 +153,9 @@ INSERT INTO leases SELECT sha256(int8send(n)), '', 'ci', 'ci', 'standard', now()
 INSERT INTO packages SELECT n, 'team', 'team/app' || n % 100, 'sha256:' || n, 'oci', 'sealed', 'standard', NULL, sha256(int8send(n)),
     'application/json', NULL, 'sha256:' || n % 1000, NULL, NULL, 1, now(), now() FROM generate_series(1, $1::bigint / 10) AS n;
 INSERT INTO package_files SELECT n, 'layer', sha256(int8send(n)), 'team/app' || n % 100 FROM generate_series(1, $1::bigint / 10) AS n;
+INSERT INTO package_labels SELECT 'n', n % 100, 'team', 'team/app' || n % 100, 'sha256:' || n, n FROM generate_series(1, $1::bigint / 10) AS n;
+INSERT INTO holds SELECT n, n, 'case', 'ci', now() FROM generate_series(1, $1::bigint / 10, 10) AS n;
+INSERT INTO removals SELECT sha256(int8send(n)), 'far', 'moved', now(), n, n % 10 > 0 FROM generate_series(1, $1::bigint / 10) AS n;
 INSERT INTO tags SELECT 'team/app' || n % 100, 'v' || n, n, NULL, now() FROM generate_series(1, $1::bigint / 10) AS n;
 INSERT INTO leases SELECT sha256(int8send(n)), 'team/app' || n % 100, '', 'team', 'standard', now() FROM generate_series(1, $1::bigint / 10) AS n;
 INSERT INTO events SELECT n, now(), 'v1.storage.blob_stored', 'ci', sha256(int8send(n)) FROM generate_series(1, $1::bigint) AS n;

@@ -39,6 +39,21 @@ const (
 	PackageDeletedSQL = packageDeletedSQL
 	TagSetSQL         = tagSetSQL
 	TagRemovedSQL     = tagRemovedSQL
+
+	RecordedSQL        = recordedSQL
+	VerifiedSQL        = verifiedSQL
+	PackageHeldSQL     = packageHeldSQL
+	PackageReleasedSQL = packageReleasedSQL
+	PackageExpiredSQL  = packageExpiredSQL
+	RemovingSQL        = removingSQL
+	RemovedSQL         = removedSQL
+	CollectedSQL       = collectedSQL
+	HoldsSQL           = holdsSQL
+	PackagesUsingSQL   = packagesUsingSQL
+	LeasesSQL          = leasesSQL
+	ExpirableSQL       = expirableSQL
+	RemovalSQL         = removalSQL
+	RemovalsSQL        = removalsSQL
 )
 
 // Those that are made of parts.
@@ -47,6 +62,13 @@ var (
 	ManifestSQL      = manifestBy[digest.SHA256]
 	PackageSealedSQL = packageSealedSQL
 	FileAddedSQL     = fileAddedSQL
+
+	PackageCreatedSQL     = packageCreatedSQL
+	PackagesSQL           = packagesSQL(afterKey)
+	PackagesOfProducerSQL = packagesSQL(afterInProducer)
+	PackagesOfNameSQL     = packagesSQL(afterInName)
+	LabelledSQL           = labelledSQL(afterKey)
+	CollectableSQL        = collectableSQL
 )
 
 // CommitGroup commits appends as one group of a writer, and returns what each

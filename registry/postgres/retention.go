@@ -20,22 +20,24 @@ FROM holds AS h JOIN packages AS root ON root.id = h.root
 WHERE h.package = (SELECT id FROM packages WHERE ` + keySQL + `)
 ORDER BY root.producer, root.name, root.version, h.hold`
 
-	// The packages of a blob are sorted: few blobs have many. What has it as a file and
-	// as its manifest comes once.
+	// The packages of a blob are looked up one by one (the limit says so to the
+	// planner) and sorted: few blobs have many. What has it as a file and as its
+	// manifest comes once.
 	packagesUsingSQL = `
 SELECT p.producer, p.name, p.version
-FROM (SELECT package FROM package_files WHERE blob = $1 UNION SELECT id FROM packages WHERE manifest = $1) AS u (id)
-JOIN packages AS p ON p.id = u.id
+FROM (SELECT package FROM package_files WHERE blob = $1 UNION SELECT id FROM packages WHERE manifest = $1) AS u (id),
+LATERAL (SELECT * FROM packages WHERE id = u.id LIMIT 1) AS p
 WHERE (p.producer, p.name, p.version) > ($2, $3, $4) ORDER BY p.producer, p.name, p.version LIMIT $5`
 
 	leasesSQL = `
 SELECT repository, actor, producer, retention_class, until FROM leases
 WHERE blob = $1 ORDER BY repository COLLATE "C", actor COLLATE "C"`
 
+	// A hold is asked for row by row: the planner would rather join all of them.
 	expirableSQL = `
 SELECT ` + packageColumns + ` FROM packages AS p
 WHERE p.retention_class = $1 AND p.changed_at < $2
-  AND NOT EXISTS (SELECT FROM holds AS h WHERE h.package = p.id)
+  AND (SELECT h.package FROM holds AS h WHERE h.package = p.id LIMIT 1) IS NULL
   AND NOT ` + namedByAnotherSQL + `
 ORDER BY p.changed_at, p.producer, p.name, p.version LIMIT $3`
 

@@ -99,7 +99,7 @@ LATERAL (SELECT * FROM packages WHERE id = l.package LIMIT 1) AS p`, keyOrder, p
 // ListPackages implements [registry.Retention].
 func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, after registry.PackageKey, limit int) ([]registry.Package, registry.PackageKey, error) {
 	within, from, left := rangeOf(f, storableKey(after))
-	if !left {
+	if !left || !storableLabels(f.Labels) {
 		return nil, registry.PackageKey{}, ctx.Err()
 	}
 	sql, label := packagesSQL(within), []any(nil)
@@ -123,6 +123,17 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 		return page, registry.PackageKey{}, err
 	}
 	return page, last.PackageKey, nil
+}
+
+// storableLabels reports whether PostgreSQL can hold labels. In JSON, as a filter has
+// them, other texts would stand for what they are not.
+func storableLabels(labels map[string]string) bool {
+	for k, v := range labels {
+		if !storable(k) || !storable(v) {
+			return false
+		}
+	}
+	return true
 }
 
 // rangeOf returns where a filter lets a walk go, and the key it begins after; left is

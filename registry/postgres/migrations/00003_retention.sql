@@ -8,8 +8,9 @@ ALTER TABLE blobs ADD COLUMN dropped timestamptz CHECK (dropped >= stored_at);
 -- When the bytes were last found right; NULL if never since they were written.
 ALTER TABLE locations ADD COLUMN verified_at timestamptz CHECK (verified_at >= recorded_at);
 
--- What expires, longest unchanged first.
-CREATE INDEX packages_class ON packages (retention_class, changed_at);
+-- What expires, longest unchanged first, then by key: in the order of the list, so that a batch of a million that are due
+-- sorts none of them.
+CREATE INDEX packages_class ON packages (retention_class, changed_at, producer, name, version);
 
 -- The labels of packages once more, in the order of a list of packages by label.
 CREATE TABLE package_labels (
