@@ -42,6 +42,7 @@ FROM extra FULL JOIN missing ON extra.key = missing.key ORDER BY 1 LIMIT $1`
 // Whole tables are compared: what the replay switched off comes back.
 const wholeTablesSQL = `
 SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
+SET LOCAL plan_cache_mode = auto;
 SET LOCAL work_mem = '64MB'; ANALYZE pg_temp.blobs, pg_temp.locations, pg_temp.leases, pg_temp.packages, pg_temp.package_files, pg_temp.package_labels, pg_temp.tags, pg_temp.holds, pg_temp.removals`
 
 // compare compares the views with their shadows.

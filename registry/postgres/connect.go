@@ -19,7 +19,8 @@ type settings map[string]string
 
 // writerSettings bound what a writer may wait for while others wait for its
 // lock, and tell the planner that a writer finds rows by their keys only:
-// statistics of a table that was empty yesterday must not talk it into scans.
+// statistics of a table that was empty yesterday must not talk it into scans, and
+// a plan is as good for one key as for another.
 func (o Options) writerSettings() settings {
 	return settings{
 		"statement_timeout":                   milliseconds(o.Timeout), // the head's lock is waited for in the first statement
@@ -27,7 +28,8 @@ func (o Options) writerSettings() settings {
 		"enable_seqscan":                      "off",
 		"enable_hashjoin":                     "off",
 		"enable_mergejoin":                    "off",
-		"jit":                                 "off", // the scan of a one-row table would count as dear
+		"plan_cache_mode":                     "force_generic_plan", // planning costs more than finding a row by its key
+		"jit":                                 "off",                // the scan of a one-row table would count as dear
 	}
 }
 

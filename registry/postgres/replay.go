@@ -33,6 +33,7 @@ INSERT INTO pg_temp.totals (blobs, blob_bytes) VALUES (0, 0);
 SET LOCAL enable_seqscan = off; -- tables that grow have no statistics; see writerSettings
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
+SET LOCAL plan_cache_mode = force_generic_plan;
 SET LOCAL jit = off`
 
 // replay is a reading of the whole log into shadows of the views, in one
