@@ -5,39 +5,84 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"artifactstore/backends"
-	"artifactstore/backends/local"
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
-	"artifactstore/registry/sqlite"
+	"artifactstore/registry/postgres/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) { pgtest.Stop(); os.Exit(code) }),
+		// Servers that are shared by all tests, and connections to them that idle.
+		goleak.IgnoreAnyFunction("artifactstore/registry/postgres/pgtest.(*Server).launch.func1"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+	)
+}
 
-// house is a store over real directories and a real SQLite file.
+// everyHouse runs a test on every registry and every kind of backend. With at,
+// in its options, a house is opened there.
+func everyHouse(t *testing.T, test func(t *testing.T, at shapes.House)) {
+	inHouses(t, shapes.All(), test)
+}
+
+func inHouses(t *testing.T, houses []shapes.House, test func(t *testing.T, at shapes.House)) {
+	for _, at := range houses {
+		t.Run(at.Name, func(t *testing.T) {
+			t.Parallel() // they share nothing, and mostly wait
+			test(t, at)
+		})
+	}
+}
+
+// place is where a registry and some backends are: who opens it again sees what
+// is there, as another process would.
+type place struct {
+	at       shapes.House
+	registry func(testing.TB) registry.Registry
+	backends map[string]func(testing.TB) shapes.Bytes // by their ids, made as they are opened
+}
+
+func newPlace(t *testing.T, at shapes.House) *place {
+	if at.Name == "" {
+		at = shapes.All()[0]
+	}
+	return &place{at, at.Registry(t), map[string]func(testing.TB) shapes.Bytes{}}
+}
+
+// backend opens a backend of a place. A new one lasts as long as the place.
+func (p *place) backend(t *testing.T, id string) shapes.Bytes {
+	if p.backends[id] == nil {
+		p.backends[id] = p.at.Backend(t)
+	}
+	return p.backends[id](t)
+}
+
+// house is a store over a real registry and real backends.
 type house struct {
 	t     *testing.T
-	dir   string
+	place *place
 	ids   []string // of the backends; the first is the default
 	seam  *seam
 	reg   registry.Registry
-	disks map[string]backends.Backend
+	disks map[string]shapes.Bytes
 	store *cas.Store
 }
 
 // options are what a test wants to be different.
 type options struct {
+	at       shapes.House // the shape; the default is the one that needs no server
 	seam     *seam
 	backends []string
 	buffered int64
@@ -46,10 +91,10 @@ type options struct {
 	wrap     func(id string, b backends.Backend) backends.Backend
 }
 
-func open(t *testing.T, o options) *house { return openIn(t, t.TempDir(), o) }
+func open(t *testing.T, o options) *house { return openIn(t, newPlace(t, o.at), o) }
 
-// openIn opens the store that is in a directory, as a new process would.
-func openIn(t *testing.T, dir string, o options) *house {
+// openIn opens the store that is in a place, as a new process would.
+func openIn(t *testing.T, p *place, o options) *house {
 	t.Helper()
 	if o.seam == nil {
 		o.seam = noFault()
@@ -57,19 +102,11 @@ func openIn(t *testing.T, dir string, o options) *house {
 	if o.backends == nil {
 		o.backends = []string{"a"}
 	}
-	h := &house{t: t, dir: dir, ids: o.backends, seam: o.seam, disks: map[string]backends.Backend{}}
-	reg, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "registry.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.reg = reg
-	t.Cleanup(func() { reg.Close() })
+	reg := p.registry(t)
+	h := &house{t: t, place: p, ids: o.backends, seam: o.seam, reg: reg, disks: map[string]shapes.Bytes{}}
 	var list []cas.Backend
 	for _, id := range o.backends {
-		disk, err := local.Open(t.Context(), local.Options{Root: h.root(id)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		disk := p.backend(t, id)
 		h.disks[id] = disk
 		var b backends.Backend = &seamBackend{disk, o.seam}
 		if o.wrap != nil {
@@ -77,6 +114,7 @@ func openIn(t *testing.T, dir string, o options) *house {
 		}
 		list = append(list, cas.Backend{ID: id, Backend: b})
 	}
+	var err error
 	h.store, err = cas.New(cas.Options{
 		Registry: &seamRegistry{reg, o.seam},
 		Backends: list,
@@ -95,8 +133,6 @@ func openIn(t *testing.T, dir string, o options) *house {
 }
 
 const day = 24 * time.Hour
-
-func (h *house) root(id string) string { return filepath.Join(h.dir, id) }
 
 // random returns content that is the same in every run.
 func random(seed uint64, n int) []byte {
@@ -178,9 +214,28 @@ func (h *house) mustRead(content []byte) {
 	}
 }
 
-// object returns the file of a blob on a backend.
-func (h *house) object(id string, content []byte) string {
-	return filepath.Join(h.root(id), filepath.FromSlash(identity(content).SHA256.Key()))
+// remove takes a blob's object away behind the store's back.
+func (h *house) remove(id string, content []byte) {
+	h.t.Helper()
+	if err := h.disks[id].Delete(h.t.Context(), identity(content).SHA256.Key()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// replace puts other bytes in a blob's place behind the store's back.
+func (h *house) replace(id string, content, other []byte) {
+	h.t.Helper()
+	h.remove(id, content)
+	u, err := h.disks[id].Begin(h.t.Context(), backends.Hint{Size: -1})
+	if err == nil {
+		_, err = u.Write(other)
+	}
+	if err == nil {
+		err = u.Commit(h.t.Context(), identity(content).SHA256.Key())
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // location returns the state of a blob on a backend.
@@ -207,15 +262,10 @@ func (h *house) position() uint64 {
 	return last
 }
 
-// files counts every file of a backend, staging included.
-func (h *house) files(id string) (n int) {
-	filepath.WalkDir(h.root(id), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			n++
-		}
-		return nil
-	})
-	return n
+// files counts everything that a backend holds, what is on its way included.
+func (h *house) files(id string) int {
+	h.t.Helper()
+	return len(h.disks[id].Files(h.t))
 }
 
 // audit looks at the whole state: the registry agrees with itself; what it says
@@ -251,19 +301,25 @@ func (h *house) audit() {
 				h.t.Fatal(err)
 			}
 			objects++
-			content, err := os.ReadFile(filepath.Join(h.root(id), filepath.FromSlash(info.Key)))
+			content, err := contentOf(disk, info.Key)
 			if err != nil || identity(content).SHA256.Key() != info.Key {
 				h.t.Errorf("%s on %s has other bytes: %v", info.Key, id, err)
 			}
 		}
-		if n := h.files(id); n != objects+marker {
-			h.t.Errorf("%s: %d files for %d objects and the marker", id, n, objects)
+		if n := h.files(id); n != objects {
+			h.t.Errorf("%s: %d files for %d objects", id, n, objects)
 		}
 	}
 }
 
-// marker counts the file that says which layout a directory has.
-const marker = 1
+func contentOf(b backends.Backend, key string) ([]byte, error) {
+	r, err := b.Open(context.Background(), key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
 
 func wantError(t *testing.T, err, want error) {
 	t.Helper()

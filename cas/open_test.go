@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"artifactstore/backends"
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
 )
 
@@ -24,9 +24,7 @@ import (
 func (h *house) lose(id string, content []byte) {
 	h.t.Helper()
 	h.mustPut(content)
-	if err := os.Remove(h.object(id, content)); err != nil {
-		h.t.Fatal(err)
-	}
+	h.remove(id, content)
 	if _, err := h.read(identity(content).SHA256); !errors.Is(err, cas.ErrBlobUnavailable) {
 		h.t.Fatalf("read what is lost: %v", err)
 	}
@@ -34,9 +32,10 @@ func (h *house) lose(id string, content []byte) {
 
 // twice opens a store with content on two backends, a and b; a fails as the test
 // wants.
-func twice(t *testing.T, content []byte, wrap func(backends.Backend) backends.Backend) *house {
+func twice(t *testing.T, at shapes.House, content []byte, wrap func(backends.Backend) backends.Backend) *house {
 	t.Helper()
 	h := open(t, options{
+		at:       at,
 		backends: []string{"a", "b"},
 		rules:    []cas.Rule{{RetentionClass: "release", BackendID: "b"}},
 		wrap: func(id string, b backends.Backend) backends.Backend {
@@ -85,23 +84,23 @@ func (r *fastReader) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{r.Reader})
 }
 
-func TestFailOverBeforeTheFirstByte(t *testing.T) {
+func TestFailOverBeforeTheFirstByte(t *testing.T) { everyHouse(t, failOverBeforeTheFirstByte) }
+
+func failOverBeforeTheFirstByte(t *testing.T, at shapes.House) {
 	content := random(1, 2*buffer)
 	for name, test := range map[string]struct {
-		damage func(h *house) error
+		damage func(h *house)
 		wrap   func(backends.Backend) backends.Backend
 		state  registry.State // of the location on a afterwards
 	}{
-		"missing":     {damage: func(h *house) error { return os.Remove(h.object("a", content)) }, state: registry.Failed},
-		"truncated":   {damage: func(h *house) error { return os.Truncate(h.object("a", content), buffer) }, state: registry.Failed},
+		"missing":     {damage: func(h *house) { h.remove("a", content) }, state: registry.Failed},
+		"truncated":   {damage: func(h *house) { h.replace("a", content, content[:buffer]) }, state: registry.Failed},
 		"unreachable": {wrap: func(b backends.Backend) backends.Backend { return closed{b} }, state: registry.Stored},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := twice(t, content, test.wrap)
+			h := twice(t, at, content, test.wrap)
 			if test.damage != nil {
-				if err := test.damage(h); err != nil {
-					t.Fatal(err)
-				}
+				test.damage(h)
 			}
 			h.mustRead(content)
 			if got := h.location("a", content); got != test.state {
@@ -126,7 +125,9 @@ func (closed) Open(context.Context, string, int64, int64) (io.ReadCloser, error)
 	return nil, fmt.Errorf("closed on purpose: %w", backends.ErrUnavailable)
 }
 
-func TestFailOverInMidBody(t *testing.T) {
+func TestFailOverInMidBody(t *testing.T) { inHouses(t, shapes.Ends(), failOverInMidBody) }
+
+func failOverInMidBody(t *testing.T, at shapes.House) {
 	content := random(2, 3*buffer+5)
 	for _, after := range []int64{0, 1, buffer, int64(len(content)) - 1} {
 		for name, test := range map[string]struct {
@@ -141,7 +142,7 @@ func TestFailOverInMidBody(t *testing.T) {
 		} {
 			for _, fast := range []bool{false, true} {
 				t.Run(fmt.Sprint(name, after, fast), func(t *testing.T) {
-					h := twice(t, content, func(b backends.Backend) backends.Backend { return &breaking{b, after, test.with, fast} })
+					h := twice(t, at, content, func(b backends.Backend) backends.Backend { return &breaking{b, after, test.with, fast} })
 					if got, err := h.read(identity(content).SHA256); err != nil || !bytes.Equal(got, content) {
 						t.Errorf("read: %d bytes, %v", len(got), err)
 					}
@@ -167,7 +168,9 @@ func (h *house) repair(content []byte) {
 }
 
 // With no location left a reader is told, and never given a clean end.
-func TestNoLocationLeft(t *testing.T) {
+func TestNoLocationLeft(t *testing.T) { everyHouse(t, noLocationLeft) }
+
+func noLocationLeft(t *testing.T, at shapes.House) {
 	content := random(3, 2*buffer)
 	for with, want := range map[error]error{
 		io.EOF:                     cas.ErrBlobUnavailable,
@@ -175,7 +178,7 @@ func TestNoLocationLeft(t *testing.T) {
 		backends.ErrUnavailable:    cas.ErrBackendUnavailable,
 		fmt.Errorf("some %d", 500): cas.ErrBackendUnavailable,
 	} {
-		h := open(t, options{wrap: func(_ string, b backends.Backend) backends.Backend { return &breaking{b, buffer, with, true} }})
+		h := open(t, options{at: at, wrap: func(_ string, b backends.Backend) backends.Backend { return &breaking{b, buffer, with, true} }})
 		d := h.mustPut(content).SHA256
 		got, err := h.read(d)
 		wantError(t, err, want)
@@ -191,11 +194,13 @@ func TestNoLocationLeft(t *testing.T) {
 	}
 }
 
-func TestUnconfiguredBackend(t *testing.T) {
+func TestUnconfiguredBackend(t *testing.T) { everyHouse(t, unconfiguredBackend) }
+
+func unconfiguredBackend(t *testing.T, at shapes.House) {
 	content := random(4, 100)
-	dir := t.TempDir()
-	openIn(t, dir, options{backends: []string{"old"}}).mustPut(content)
-	h := openIn(t, dir, options{backends: []string{"new"}})
+	p := newPlace(t, at)
+	openIn(t, p, options{backends: []string{"old"}}).mustPut(content)
+	h := openIn(t, p, options{backends: []string{"new"}})
 	_, err := h.read(identity(content).SHA256)
 	wantError(t, err, cas.ErrBackendUnavailable)
 	if s := h.mustPut(content); s.Existed || s.BackendID != "new" {
@@ -208,21 +213,21 @@ func TestUnconfiguredBackend(t *testing.T) {
 }
 
 // A reader's finding from before a repair does not undo the repair.
-func TestStaleFindingDoesNotUndoARepair(t *testing.T) {
+func TestStaleFindingDoesNotUndoARepair(t *testing.T) { everyHouse(t, staleFindingDoesNotUndoARepair) }
+
+func staleFindingDoesNotUndoARepair(t *testing.T, at shapes.House) {
 	s := noFault()
-	h := open(t, options{seam: s})
+	h := open(t, options{at: at, seam: s})
 	content := random(5, 1000)
 	d := h.mustPut(content).SHA256
-	if err := os.Remove(h.object("a", content)); err != nil {
-		t.Fatal(err)
-	}
+	h.remove("a", content)
 	var once sync.Once
 	s.before = func(call string) {
 		if call != "append" {
 			return
 		}
 		once.Do(func() { // between the finding and its record: another finds it too, and a push heals
-			other := openIn(t, h.dir, options{})
+			other := openIn(t, h.place, options{})
 			if _, err := other.read(d); !errors.Is(err, cas.ErrBlobUnavailable) {
 				t.Errorf("the other reader: %v", err)
 			}
@@ -239,12 +244,12 @@ func TestStaleFindingDoesNotUndoARepair(t *testing.T) {
 }
 
 // A finding that cannot be recorded does not stop the reader.
-func TestFindingWithoutRegistry(t *testing.T) {
+func TestFindingWithoutRegistry(t *testing.T) { everyHouse(t, findingWithoutRegistry) }
+
+func findingWithoutRegistry(t *testing.T, at shapes.House) {
 	content := random(6, 1000)
-	h := twice(t, content, nil)
-	if err := os.Remove(h.object("a", content)); err != nil {
-		t.Fatal(err)
-	}
+	h := twice(t, at, content, nil)
+	h.remove("a", content)
 	h.seam.calls, h.seam.at, h.seam.how = nil, 2, fails // blob, open, append
 	if got, err := h.read(identity(content).SHA256); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%v", err)
@@ -254,8 +259,10 @@ func TestFindingWithoutRegistry(t *testing.T) {
 	}
 }
 
-func TestSeekAndRanges(t *testing.T) {
-	h := open(t, options{})
+func TestSeekAndRanges(t *testing.T) { everyHouse(t, seekAndRanges) }
+
+func seekAndRanges(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	content := random(7, 3*buffer+5)
 	d := h.mustPut(content).SHA256
 	b, err := h.store.Open(t.Context(), d)
@@ -302,7 +309,11 @@ func TestSeekAndRanges(t *testing.T) {
 }
 
 func TestNothingIsOpenedBeforeAByteIsWanted(t *testing.T) {
-	h := open(t, options{})
+	everyHouse(t, nothingIsOpenedBeforeAByteIsWanted)
+}
+
+func nothingIsOpenedBeforeAByteIsWanted(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	d := h.mustPut(random(8, 1000)).SHA256
 	h.seam.calls = nil
 	b, err := h.store.Open(t.Context(), d)
@@ -326,10 +337,12 @@ func TestNothingIsOpenedBeforeAByteIsWanted(t *testing.T) {
 }
 
 // A fault of the writer ends the copy and says nothing about the location.
-func TestWriterFails(t *testing.T) {
+func TestWriterFails(t *testing.T) { everyHouse(t, writerFails) }
+
+func writerFails(t *testing.T, at shapes.House) {
 	content := random(9, 2*buffer)
 	for _, fast := range []bool{false, true} {
-		h := twice(t, content, func(b backends.Backend) backends.Backend { return &breaking{b, 1 << 40, io.EOF, fast} })
+		h := twice(t, at, content, func(b backends.Backend) backends.Backend { return &breaking{b, 1 << 40, io.EOF, fast} })
 		b, err := h.store.Open(t.Context(), identity(content).SHA256)
 		if err != nil {
 			t.Fatal(err)
@@ -360,9 +373,11 @@ func (w *failing) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestCancelledRead(t *testing.T) {
+func TestCancelledRead(t *testing.T) { everyHouse(t, cancelledRead) }
+
+func cancelledRead(t *testing.T, at shapes.House) {
 	content := random(10, 3*buffer)
-	h := twice(t, content, nil)
+	h := twice(t, at, content, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	b, err := h.store.Open(ctx, identity(content).SHA256)
 	if err != nil {
@@ -382,8 +397,10 @@ func TestCancelledRead(t *testing.T) {
 	}
 }
 
-func TestUnknownBlob(t *testing.T) {
-	h := open(t, options{})
+func TestUnknownBlob(t *testing.T) { everyHouse(t, unknownBlob) }
+
+func unknownBlob(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512, digest.BLAKE3} {
 		_, err := h.store.Open(t.Context(), of(alg, []byte("never stored")))
 		wantError(t, err, cas.ErrBlobUnknown)
@@ -397,12 +414,14 @@ func TestUnknownBlob(t *testing.T) {
 
 // Readers that find a loss and pushes that heal it, all at once: nothing wrong is
 // ever read, and the last word is right.
-func TestHealUnderReaders(t *testing.T) {
-	h := open(t, options{})
+func TestHealUnderReaders(t *testing.T) { everyHouse(t, healUnderReaders) }
+
+func healUnderReaders(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	content := random(11, 2*buffer)
 	d := h.mustPut(content).SHA256
 	for range 10 {
-		os.Remove(h.object("a", content))
+		h.remove("a", content)
 		var wg sync.WaitGroup
 		for range 6 {
 			wg.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"artifactstore/cas"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
 )
 
@@ -119,13 +120,13 @@ func TestEachStepOfPackages(t *testing.T) {
 	routes := options{backends: []string{"a", "b"}, rules: []cas.Rule{{RetentionClass: "release", BackendID: "b"}}}
 	for name, step := range packageSteps {
 		run := func(t *testing.T, s *seam) (*house, error) {
-			dir := t.TempDir()
-			before := openIn(t, dir, routes)
+			p := newPlace(t, shapes.House{})
+			before := openIn(t, p, routes)
 			step.prepare(before)
 			before.reg.Close()
 			with := routes
 			with.seam = s
-			h := openIn(t, dir, with)
+			h := openIn(t, p, with)
 			return h, step.do(h)
 		}
 		healthy := noFault()
@@ -158,7 +159,7 @@ func TestEachStepOfPackages(t *testing.T) {
 						t.Errorf("%d bytes of buffers are not given back", n)
 					}
 					h.reg.Close()
-					h = openIn(t, h.dir, routes)
+					h = openIn(t, h.place, routes)
 					h.audit()
 					h.whole()
 					if err := step.do(h); err != nil {

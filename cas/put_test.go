@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
+	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
 )
 
@@ -23,8 +23,10 @@ const buffer = 256 << 10
 
 var sizes = []int{0, 1, 4096, buffer - 1, buffer, buffer + 1, 4*buffer - 1, 4 * buffer, 4*buffer + 1, 9*buffer + 17}
 
-func TestPutAndOpen(t *testing.T) {
-	h := open(t, options{})
+func TestPutAndOpen(t *testing.T) { everyHouse(t, putAndOpen) }
+
+func putAndOpen(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	for i, n := range sizes {
 		for j, change := range []func([]byte) func(*cas.PutOptions){
 			func([]byte) func(*cas.PutOptions) { return func(*cas.PutOptions) {} },
@@ -67,8 +69,10 @@ func TestPutAndOpen(t *testing.T) {
 
 // A source may give its bytes in any portions and say its end with the last of
 // them or after.
-func TestPutFromAwkwardReaders(t *testing.T) {
-	h := open(t, options{})
+func TestPutFromAwkwardReaders(t *testing.T) { everyHouse(t, putFromAwkwardReaders) }
+
+func putFromAwkwardReaders(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	for i, n := range []int{0, 1, buffer, buffer + 1, 2*buffer + 3} {
 		content := random(uint64(i), n)
 		for name, r := range map[string]io.Reader{
@@ -86,7 +90,9 @@ func TestPutFromAwkwardReaders(t *testing.T) {
 }
 
 // What is refused leaves nothing: no object, no staging, no event.
-func TestPutRefused(t *testing.T) {
+func TestPutRefused(t *testing.T) { inHouses(t, shapes.Ends(), putRefused) }
+
+func putRefused(t *testing.T, at shapes.House) {
 	broken := errors.New("the client left")
 	for _, n := range []int{0, 5, buffer, 3*buffer + 1} {
 		content := random(9, n)
@@ -156,7 +162,7 @@ func TestPutRefused(t *testing.T) {
 			},
 		} {
 			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
-				h := open(t, options{})
+				h := open(t, options{at: at})
 				o := cas.PutOptions{Principal: "ann", Producer: "ann", Size: -1}
 				test.options(&o)
 				if test.source == nil {
@@ -164,7 +170,7 @@ func TestPutRefused(t *testing.T) {
 				}
 				_, err := h.store.Put(t.Context(), test.source, o)
 				test.check(t, err)
-				if h.files("a") != marker || h.position() != 0 || h.store.BufferedBytes() != 0 {
+				if h.files("a") != 0 || h.position() != 0 || h.store.BufferedBytes() != 0 {
 					t.Errorf("left behind: %d files, position %d, %d bytes of buffers", h.files("a"), h.position(), h.store.BufferedBytes())
 				}
 			})
@@ -179,8 +185,10 @@ func (stuck) Read([]byte) (int, error) { return 0, nil }
 
 // A put of what is there writes nothing; where the digest is announced the
 // backend is not touched whatever the size.
-func TestKnownContentIsNotWritten(t *testing.T) {
-	h := open(t, options{seam: noFault()})
+func TestKnownContentIsNotWritten(t *testing.T) { everyHouse(t, knownContentIsNotWritten) }
+
+func knownContentIsNotWritten(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at, seam: noFault()})
 	for i, n := range []int{4096, 5 * buffer} {
 		content := random(uint64(i), n)
 		h.mustPut(content)
@@ -200,10 +208,12 @@ func TestKnownContentIsNotWritten(t *testing.T) {
 
 // The order that a crash relies on: the bytes are durable under their key when
 // the event is appended, and the event is in the log when the put returns.
-func TestOrderOfEffects(t *testing.T) {
+func TestOrderOfEffects(t *testing.T) { everyHouse(t, orderOfEffects) }
+
+func orderOfEffects(t *testing.T, at shapes.House) {
 	for _, n := range []int{4096, 5 * buffer} {
 		s := noFault()
-		h := open(t, options{seam: s})
+		h := open(t, options{at: at, seam: s})
 		content := random(1, n)
 		s.before = func(call string) {
 			_, err := h.disks["a"].Stat(t.Context(), identity(content).SHA256.Key())
@@ -220,14 +230,16 @@ func TestOrderOfEffects(t *testing.T) {
 		if c, a := slices.Index(calls, "commit"), slices.Index(calls, "append"); c < 0 || a < c {
 			t.Errorf("%v", calls)
 		}
-		other := openIn(t, h.dir, options{}) // what another process sees once the answer is given
+		other := openIn(t, h.place, options{}) // what another process sees once the answer is given
 		other.mustRead(content)
 	}
 }
 
-func TestConcurrentPutsOfOneContent(t *testing.T) {
+func TestConcurrentPutsOfOneContent(t *testing.T) { everyHouse(t, concurrentPutsOfOneContent) }
+
+func concurrentPutsOfOneContent(t *testing.T, at shapes.House) {
 	for _, n := range []int{4096, 5 * buffer} {
-		h := open(t, options{})
+		h := open(t, options{at: at})
 		content := random(3, n)
 		var wg sync.WaitGroup
 		for i := range 32 {
@@ -242,7 +254,7 @@ func TestConcurrentPutsOfOneContent(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := h.files("a"); got != 1+marker {
+		if got := h.files("a"); got != 1 {
 			t.Errorf("%d files", got)
 		}
 		h.mustRead(content)
@@ -250,9 +262,11 @@ func TestConcurrentPutsOfOneContent(t *testing.T) {
 	}
 }
 
-func TestLeases(t *testing.T) {
+func TestLeases(t *testing.T) { everyHouse(t, leases) }
+
+func leases(t *testing.T, at shapes.House) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 999, time.UTC)
-	h := open(t, options{now: func() time.Time { return now }})
+	h := open(t, options{at: at, now: func() time.Time { return now }})
 	content := random(4, 100)
 	class := func(principal, class string) func(*cas.PutOptions) {
 		return func(o *cas.PutOptions) { o.Principal, o.RetentionClass = principal, class }
@@ -291,8 +305,10 @@ func TestLeases(t *testing.T) {
 	h.audit()
 }
 
-func TestRouting(t *testing.T) {
-	h := open(t, options{backends: []string{"a", "b", "c"}, rules: []cas.Rule{
+func TestRouting(t *testing.T) { everyHouse(t, routing) }
+
+func routing(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at, backends: []string{"a", "b", "c"}, rules: []cas.Rule{
 		{RetentionClass: "release", Producer: "ci-*", BackendID: "b"},
 		{Producer: "bulk", BackendID: "c"},
 	}})
@@ -306,7 +322,7 @@ func TestRouting(t *testing.T) {
 		}
 	}
 	for _, id := range h.ids {
-		if h.location(id, content) != registry.Stored || h.files(id) != 1+marker {
+		if h.location(id, content) != registry.Stored || h.files(id) != 1 {
 			t.Errorf("%s: %q, %d files", id, h.location(id, content), h.files(id))
 		}
 	}
@@ -315,19 +331,19 @@ func TestRouting(t *testing.T) {
 
 // Content whose location failed is written again, announced or not, short or
 // long, and the log says so.
-func TestHealOnPush(t *testing.T) {
+func TestHealOnPush(t *testing.T) { everyHouse(t, healOnPush) }
+
+func healOnPush(t *testing.T, at shapes.House) {
 	for _, n := range []int{4096, 5 * buffer} {
 		for name, change := range map[string]func([]byte) func(*cas.PutOptions){
 			"announced": announced,
 			"unknown":   func([]byte) func(*cas.PutOptions) { return func(*cas.PutOptions) {} },
 		} {
 			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
-				h := open(t, options{})
+				h := open(t, options{at: at})
 				content := random(6, n)
 				d := h.mustPut(content).SHA256
-				if err := os.Remove(h.object("a", content)); err != nil {
-					t.Fatal(err)
-				}
+				h.remove("a", content)
 				_, err := h.read(d)
 				wantError(t, err, cas.ErrBlobUnavailable)
 				_, err = h.store.Open(t.Context(), d)
@@ -356,13 +372,13 @@ func TestHealOnPush(t *testing.T) {
 
 // The stored copy is found lost while an announced upload is only hashed: the
 // upload is refused, to be sent again, and then heals.
-func TestStoredCopyFailsDuringUpload(t *testing.T) {
-	h := open(t, options{})
+func TestStoredCopyFailsDuringUpload(t *testing.T) { everyHouse(t, storedCopyFailsDuringUpload) }
+
+func storedCopyFailsDuringUpload(t *testing.T, at shapes.House) {
+	h := open(t, options{at: at})
 	content := random(7, 3*buffer)
 	d := h.mustPut(content).SHA256
-	if err := os.Remove(h.object("a", content)); err != nil {
-		t.Fatal(err)
-	}
+	h.remove("a", content)
 	source := io.MultiReader(bytes.NewReader(content[:buffer+1]), when(func() { h.read(d) }), bytes.NewReader(content[buffer+1:]))
 	o := cas.PutOptions{Principal: "ann", Producer: "ann", Size: -1, Want: []digest.Digest{d}}
 	_, err := h.store.Put(t.Context(), source, o)
@@ -380,15 +396,17 @@ func (f when) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestCancelledPut(t *testing.T) {
+func TestCancelledPut(t *testing.T) { everyHouse(t, cancelledPut) }
+
+func cancelledPut(t *testing.T, at shapes.House) {
 	for _, size := range []int{1000, 5 * buffer} {
-		h := open(t, options{})
+		h := open(t, options{at: at})
 		ctx, cancel := context.WithCancel(t.Context())
 		content := random(8, size)
 		source := io.MultiReader(bytes.NewReader(content), when(cancel), bytes.NewReader(random(9, 2*buffer)))
 		_, err := h.store.Put(ctx, source, cas.PutOptions{Principal: "ann", Producer: "ann", Size: -1})
 		wantError(t, err, context.Canceled)
-		if h.files("a") != marker || h.position() != 0 || h.store.BufferedBytes() != 0 {
+		if h.files("a") != 0 || h.position() != 0 || h.store.BufferedBytes() != 0 {
 			t.Errorf("left behind: %d files, position %d", h.files("a"), h.position())
 		}
 		_, err = h.store.Put(ctx, bytes.NewReader(content), cas.PutOptions{Principal: "ann", Producer: "ann", Size: -1})
@@ -397,11 +415,13 @@ func TestCancelledPut(t *testing.T) {
 }
 
 // From the last byte on a client's leaving stops nothing.
-func TestCancelledAfterTheLastByte(t *testing.T) {
+func TestCancelledAfterTheLastByte(t *testing.T) { everyHouse(t, cancelledAfterTheLastByte) }
+
+func cancelledAfterTheLastByte(t *testing.T, at shapes.House) {
 	for _, step := range []string{"commit", "append"} {
 		for _, size := range []int{1000, 5 * buffer} {
 			s := noFault()
-			h := open(t, options{seam: s})
+			h := open(t, options{at: at, seam: s})
 			ctx, cancel := context.WithCancel(t.Context())
 			s.before = func(call string) {
 				if call == step {

@@ -167,10 +167,10 @@ func TestEachStepOfSession(t *testing.T) {
 		},
 	} {
 		run := func(t *testing.T, s *seam) (*house, cas.Session, error) {
-			before := openIn(t, t.TempDir(), options{})
+			before := open(t, options{})
 			id := test.prepare(before)
 			before.reg.Close()
-			h := openIn(t, before.dir, options{seam: s})
+			h := openIn(t, before.place, options{seam: s})
 			return h, id, test.do(h, id)
 		}
 		healthy := noFault()
@@ -189,7 +189,7 @@ func TestEachStepOfSession(t *testing.T) {
 						t.Errorf("%d bytes of buffers are not given back", n)
 					}
 					h.reg.Close()
-					h = openIn(t, h.dir, options{})
+					h = openIn(t, h.place, options{})
 					test.again(h, id)
 					if test.keeps {
 						h.mustRead(both)

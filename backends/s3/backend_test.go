@@ -22,7 +22,7 @@ import (
 // TestKnownKeyIsNotCopied shows the calls of an upload whose key the hint has.
 func TestKnownKeyIsNotCopied(t *testing.T) {
 	for _, server := range s3test.All(t) {
-		p, front := newProxy(t, server)
+		p, front := s3test.NewProxy(t, server)
 		b := openBackend(t, options(front, s3test.Prefix()))
 		for _, c := range []struct {
 			hint backends.Hint
@@ -35,11 +35,11 @@ func TestKnownKeyIsNotCopied(t *testing.T) {
 			{backends.Hint{Key: "k", Size: -1}, large, []string{"CompleteMultipartUpload", "CreateMultipartUpload", "UploadPart", "UploadPart", "UploadPart"}},
 			{backends.Hint{Size: -1}, large, []string{"CompleteMultipartUpload", "CopyObject", "CreateMultipartUpload", "DeleteObject", "HeadObject", "UploadPart", "UploadPart", "UploadPart"}},
 		} {
-			p.recorded()
+			p.Recorded()
 			if err := commit(t.Context(), b, "k", c.hint, c.p); err != nil {
 				t.Fatal(err)
 			}
-			got := p.recorded()
+			got := p.Recorded()
 			slices.Sort(got)
 			if !slices.Equal(got, c.want) {
 				t.Errorf("%s: %d bytes with hint %+v: calls %v, want %v", server.Name, len(c.p), c.hint, got, c.want)
@@ -52,8 +52,8 @@ func TestKnownKeyIsNotCopied(t *testing.T) {
 func TestResumeSendsNothingAgain(t *testing.T) {
 	for _, server := range s3test.All(t) {
 		var moved atomic.Int64
-		p, front := newProxy(t, server)
-		p.front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, front := s3test.NewProxy(t, server)
+		p.Front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			moved.Add(max(0, r.ContentLength))
 			p.ServeHTTP(w, r)
 		})
@@ -119,7 +119,7 @@ func answering(t *testing.T, status int, code string, change func(http.Header)) 
 		}
 		w.WriteHeader(status)
 		if r.Method != http.MethodHead && code != "" {
-			io.WriteString(w, strings.Replace(errorXML, "%", code, 1))
+			io.WriteString(w, strings.Replace(s3test.ErrorXML, "%", code, 1))
 		}
 	}))
 	t.Cleanup(front.Close)
@@ -270,7 +270,7 @@ func TestRotatedKeys(t *testing.T) {
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "Credential="+good.Load().(string)+"/") {
 			w.WriteHeader(403)
-			io.WriteString(w, strings.Replace(errorXML, "%", "InvalidAccessKeyId", 1))
+			io.WriteString(w, strings.Replace(s3test.ErrorXML, "%", "InvalidAccessKeyId", 1))
 			return
 		}
 		w.Header().Set("ETag", `"x"`)
@@ -335,7 +335,7 @@ func TestOverTLS(t *testing.T) {
 	if !testing.Short() {
 		server = s3test.RGW(t)
 	}
-	p, _ := newProxy(t, server)
+	p, _ := s3test.NewProxy(t, server)
 	var unsigned atomic.Int64
 	front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if sum := r.Header.Get("X-Amz-Content-Sha256"); len(sum) != 64 && r.Method == http.MethodPut {
@@ -447,15 +447,15 @@ func write(t *testing.T, u backends.Upload, p []byte) {
 func TestUncertainIsNotAborted(t *testing.T) {
 	server := s3test.Fake(t)
 	prefix := s3test.Prefix()
-	p, front := newProxy(t, server)
+	p, front := s3test.NewProxy(t, server)
 	b := openBackend(t, rough(front, prefix))
 	for _, hint := range []backends.Hint{{Size: -1}, {Key: "k", Size: -1}} {
-		p.spoil("CompleteMultipartUpload", reset, 1000)
+		p.Spoil("CompleteMultipartUpload", s3test.Reset, 1000)
 		if err := commit(t.Context(), b, "k", hint, two); !errors.Is(err, backends.ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
-		p.clear()
-		if calls := p.recorded(); slices.Contains(calls, "AbortMultipartUpload") {
+		p.Clear()
+		if calls := p.Recorded(); slices.Contains(calls, "AbortMultipartUpload") {
 			t.Errorf("the calls are %v", calls)
 		}
 	}

@@ -175,12 +175,12 @@ func TestWeather(t *testing.T) {
 	}
 	uses := usage(t, server)
 	for _, op := range operations {
-		for _, kind := range allWeather {
+		for _, kind := range s3test.AllWeather {
 			for _, times := range []int{1, 1000} {
-				if testing.Short() && (kind == stall || kind == reset || kind == failure || times > 1) || kind == stall && times > 1 && !slices.Contains(stalled, op) {
+				if testing.Short() && (kind == s3test.Stall || kind == s3test.Reset || kind == s3test.Failure || times > 1) || kind == s3test.Stall && times > 1 && !slices.Contains(stalled, op) {
 					continue // they only wait
 				}
-				if server.Name == "gofakes3" && (op == "UploadPartCopy" || kind == wrongByte) {
+				if server.Name == "gofakes3" && (op == "UploadPartCopy" || kind == s3test.WrongByte) {
 					continue // it has none, and checks no byte
 				}
 				name := op + "/" + string(kind) + map[int]string{1: ", once", 1000: ", always"}[times]
@@ -195,16 +195,16 @@ func TestWeather(t *testing.T) {
 
 // usage says which operations each step uses.
 func usage(t *testing.T, server s3test.Server) map[string][]string {
-	p, front := newProxy(t, server)
+	p, front := s3test.NewProxy(t, server)
 	b := openBackend(t, rough(front, s3test.Prefix()))
 	prepare(t, b)
 	uses := map[string][]string{}
 	for _, s := range steps {
-		p.recorded()
+		p.Recorded()
 		if err := s.do(t.Context(), b); err != nil && server.Name != "gofakes3" {
 			t.Fatalf("%s in good weather: %v", s.name, err)
 		}
-		uses[s.name] = p.recorded()
+		uses[s.name] = p.Recorded()
 	}
 	return uses
 }
@@ -226,14 +226,14 @@ func prepare(t *testing.T, b *Backend) {
 	}
 }
 
-func storm(t *testing.T, server s3test.Server, op string, kind weather, times int, uses map[string][]string) {
+func storm(t *testing.T, server s3test.Server, op string, kind s3test.Weather, times int, uses map[string][]string) {
 	prefix := s3test.Prefix()
-	p, front := newProxy(t, server)
+	p, front := s3test.NewProxy(t, server)
 	o := rough(front, prefix)
 	b := openBackend(t, o)
 	ctx := t.Context()
 	prepare(t, b)
-	if kind == stall {
+	if kind == s3test.Stall {
 		o.IdleTimeout = time.Second / 2
 		b = openBackend(t, o)
 	}
@@ -242,9 +242,9 @@ func storm(t *testing.T, server s3test.Server, op string, kind weather, times in
 		if !slices.Contains(uses[s.name], op) || server.Name == "gofakes3" && s.name == "copied in parts" {
 			continue
 		}
-		p.spoil(op, kind, times)
+		p.Spoil(op, kind, times)
 		err := s.do(ctx, b)
-		hits := p.clear()
+		hits := p.Clear()
 		acknowledged[s.key] = err == nil
 		if err == nil {
 			continue

@@ -1,4 +1,4 @@
-package s3
+package s3test
 
 import (
 	"bytes"
@@ -11,72 +11,75 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"artifactstore/backends/s3/s3test"
 )
 
-// weather is what a proxy does to a call.
-type weather string
+// Weather is what a [Proxy] does to a call.
+type Weather string
 
+// The kinds of weather.
 const (
-	reset     weather = "connection reset before the effect"
-	lostReply weather = "lost reply after the effect"
-	slowDown  weather = "503 slow-down"
-	failure   weather = "500 after the effect"
-	stall     weather = "no answer"
-	truncated weather = "answer cut in the middle"
-	wrongByte weather = "wrong byte on the way in"
-	okError   weather = "200 with an error inside"
+	Reset     Weather = "connection reset before the effect"
+	LostReply Weather = "lost reply after the effect"
+	SlowDown  Weather = "503 slow-down"
+	Failure   Weather = "500 after the effect"
+	Stall     Weather = "no answer"
+	Truncated Weather = "answer cut in the middle"
+	WrongByte Weather = "wrong byte on the way in"
+	OKError   Weather = "200 with an error inside"
 )
 
-var allWeather = []weather{reset, lostReply, slowDown, failure, stall, truncated, wrongByte, okError}
+// AllWeather is every kind.
+var AllWeather = []Weather{Reset, LostReply, SlowDown, Failure, Stall, Truncated, WrongByte, OKError}
 
-// proxy stands before a server, records the calls and spoils some.
-type proxy struct {
+// Proxy stands before a server, records the calls and spoils some.
+type Proxy struct {
 	target *url.URL
-	front  *httptest.Server
+	// Front may be given another handler, which calls the proxy.
+	Front *httptest.Server
 
 	mu    sync.Mutex
 	calls []string
 	op    string
-	kind  weather
+	kind  Weather
 	left  int // how many more calls are spoilt
 	hits  int
 }
 
-func newProxy(t testing.TB, server s3test.Server) (*proxy, s3test.Server) {
+// NewProxy returns a proxy before a server, and the server as it is seen through
+// it, until the test ends.
+func NewProxy(t testing.TB, server Server) (*Proxy, Server) {
 	t.Helper()
 	target, err := url.Parse(server.EndpointURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: target}
-	p.front = httptest.NewServer(p)
+	p := &Proxy{target: target}
+	p.Front = httptest.NewServer(p)
 	t.Cleanup(func() {
-		p.front.CloseClientConnections()
-		p.front.Close()
+		p.Front.CloseClientConnections()
+		p.Front.Close()
 	})
-	server.EndpointURL = p.front.URL
+	server.EndpointURL = p.Front.URL
 	return p, server
 }
 
-// spoil lets the next n calls of an operation go wrong.
-func (p *proxy) spoil(op string, kind weather, n int) {
+// Spoil lets the next n calls of an operation go wrong.
+func (p *Proxy) Spoil(op string, kind Weather, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.op, p.kind, p.left, p.hits = op, kind, n, 0
 }
 
-// clear ends the bad weather and returns how many calls went wrong.
-func (p *proxy) clear() int {
+// Clear ends the bad weather and returns how many calls went wrong.
+func (p *Proxy) Clear() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left = 0
 	return p.hits
 }
 
-// recorded returns the operations since the last time.
-func (p *proxy) recorded() []string {
+// Recorded returns the operations since the last time.
+func (p *Proxy) Recorded() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	calls := p.calls
@@ -84,7 +87,7 @@ func (p *proxy) recorded() []string {
 	return calls
 }
 
-func (p *proxy) forecast(op string) weather {
+func (p *Proxy) forecast(op string) Weather {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls = append(p.calls, op)
@@ -130,31 +133,33 @@ func operation(r *http.Request) string {
 	return "GetObject"
 }
 
-const errorXML = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%</Code><Message>made by the proxy</Message></Error>`
+// ErrorXML is an error document; % stands for its code.
+const ErrorXML = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%</Code><Message>made by the proxy</Message></Error>`
 
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := p.forecast(operation(r))
 	body := make([]byte, max(0, r.ContentLength)) // the SDK always says it
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return
 	}
 	switch kind {
-	case reset:
+	case Reset:
 		hangUp(w)
 		return
-	case slowDown, okError:
+	case SlowDown, OKError:
 		w.Header().Set("Content-Type", "application/xml")
 		code, status := "SlowDown", http.StatusServiceUnavailable
-		if kind == okError {
+		if kind == OKError {
 			code, status = "InternalError", http.StatusOK
 		}
 		w.WriteHeader(status)
-		io.WriteString(w, strings.Replace(errorXML, "%", code, 1))
+		io.WriteString(w, strings.Replace(ErrorXML, "%", code, 1))
 		return
-	case stall:
+	case Stall:
 		<-r.Context().Done()
 		return
-	case wrongByte:
+	case WrongByte:
 		if len(body) > 0 {
 			body[len(body)/2] ^= 1
 		}
@@ -166,20 +171,20 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer response.Body.Close()
 	switch kind {
-	case lostReply:
+	case LostReply:
 		io.Copy(io.Discard, response.Body)
 		hangUp(w)
 		return
-	case failure:
+	case Failure:
 		io.Copy(io.Discard, response.Body)
 		w.WriteHeader(http.StatusInternalServerError)
-		io.WriteString(w, strings.Replace(errorXML, "%", "InternalError", 1))
+		io.WriteString(w, strings.Replace(ErrorXML, "%", "InternalError", 1))
 		return
 	}
 	for name, values := range response.Header {
 		w.Header()[name] = values
 	}
-	if kind == truncated {
+	if kind == Truncated {
 		cut(w, response)
 		return
 	}
@@ -214,7 +219,7 @@ func hangUp(w http.ResponseWriter) {
 	conn.Close()
 }
 
-func (p *proxy) forward(r *http.Request, body []byte) (*http.Response, error) {
+func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, error) {
 	to := *r.URL
 	to.Scheme, to.Host = p.target.Scheme, p.target.Host
 	request, err := http.NewRequestWithContext(r.Context(), r.Method, to.String(), bytes.NewReader(body))
