@@ -6,6 +6,7 @@ package soak
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,7 +20,10 @@ import (
 	"artifactstore/registry/postgres/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "12") // what runs in parallel here waits; the command line overrides it
+	pgtest.Main(m)
+}
 
 const (
 	loadTime = 20 * time.Second
