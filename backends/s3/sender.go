@@ -117,8 +117,10 @@ func (s *sender) finish(ctx context.Context, m *multipart) ([]part, error) {
 	return slices.Clone(s.parts), nil
 }
 
-// stop ends the sends and releases what they hold.
-func (s *sender) stop() {
+// stop ends the sends and releases what they hold. It reports whether it cut any
+// off: the service may still be busy with those.
+func (s *sender) stop() (cut bool) {
+	cut = len(s.slots) > 0
 	s.cancel()
 	s.wait(context.Background()) // each ends at once, its context being cancelled
 	s.mu.Lock()
@@ -127,4 +129,5 @@ func (s *sender) stop() {
 		body.release()
 	}
 	clear(s.failed)
+	return cut
 }

@@ -36,6 +36,7 @@ type upload struct {
 	surplus   bool   // the assembled object has bytes behind the end
 	committed string // the key of the object, once it is there
 	ended     bool
+	cut       bool  // parts were cut off on their way when it ended
 	broken    error // what Write or Suspend failed with
 }
 
@@ -182,13 +183,30 @@ func (u *upload) Abort(ctx context.Context) error {
 	case u.assembled || u.uncertain:
 		failed = u.removeAssembly(bounded)
 	default:
-		failed = u.m.abort(bounded)
+		failed = u.abortParts(bounded)
 	}
 	if err := errors.Join(failed, u.removeTails(bounded)); err != nil {
 		return u.fail(ctx, "abort", err)
 	}
 	return nil
 }
+
+// abortParts aborts the upload. A part that was cut off on its way may still reach
+// the service behind the abort and leave something (the protocol says to abort
+// again until nothing is left), so it is aborted a few times, a little later each.
+func (u *upload) abortParts(ctx context.Context) error {
+	err := u.m.abort(ctx)
+	for attempt := 1; u.cut && err == nil && attempt <= abortsAgain; attempt++ {
+		if err = u.b.pause(ctx, attempt); err == nil {
+			err = u.m.abort(ctx)
+		}
+	}
+	return err
+}
+
+// abortsAgain is how often an upload with cut off parts is aborted again: after
+// 0.1, 0.3 and 0.7 s, which a service needs at most to notice a closed connection.
+const abortsAgain = 3
 
 // removeAssembly deletes the staging object. At the final key nothing may be
 // taken away: the object there is complete, whoever made it.
@@ -236,7 +254,7 @@ func (u *upload) let() bool {
 		return false
 	}
 	u.ended = true
-	u.stop()
+	u.cut = u.stop()
 	u.cur.release()
 	u.cur = nil
 	return u.committed == ""
