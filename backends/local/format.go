@@ -54,6 +54,11 @@ func (b *Backend) mark(ctx context.Context) error {
 			return nil
 		case name == "lost+found" || strings.HasPrefix(name, draft):
 		default:
+			// A list is no snapshot: it may show what another process made after
+			// the marker, and not the marker.
+			if _, err := os.Lstat(filepath.Join(b.root, formatName)); err == nil {
+				return nil
+			}
 			return fmt.Errorf("the directory is not empty (it has %q) and has no format file: it is not an artifact store; choose an empty or a new one", name)
 		}
 	}
