@@ -116,11 +116,25 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	})
 	r.news = newNews(func() (uint64, error) { return r.position(context.Background()) })
 	r.writer = newWriter(o.Busy, o.Now, r.news.tell, func() (*conn, error) { return dialWriter(o.Path) })
-	if err := r.writer.start(); err != nil {
+	if err := r.startWriter(ctx); err != nil {
 		return nil, fmt.Errorf("open registry %s: %w", o.Path, translate(err))
 	}
 	r.memory.index = openIndex(func() (*conn, error) { return dial(o.Path, o.Busy, "query_only(1)", "cache_size(1)") }, o.Path)
 	return r, nil
+}
+
+// startWriter opens the writer's connection, which waits for nobody by itself,
+// while another process that opens or closes the database may have it locked.
+func (r *Registry) startWriter(ctx context.Context) error {
+	for began := time.Now(); ; {
+		err := r.writer.start()
+		if !isBusy(err) || time.Since(began) > r.options.Busy {
+			return err
+		}
+		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // makeFolder makes a folder and those above it durable, as MkdirAll does not: an

@@ -27,7 +27,7 @@ func migrations() fs.FS {
 	return sub
 }
 
-// openAttempts bounds how often an opening that met another one starts again.
+// openAttempts bounds how often an opening that met another one starts again, other than for a lock.
 // Each migration is one immediate transaction, so of processes that
 // migrate at once one does it; the others fail on what is there already, and
 // find nothing left to do when they look again.
@@ -45,15 +45,16 @@ func migrate(ctx context.Context, path string, busy time.Duration) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		err := ours(ctx, db)
 		if err == nil {
 			err = up(ctx, provider)
 		}
-		if attempt == openAttempts || !met(err) {
+		if !met(err) || attempt >= openAttempts && (!isBusy(err) || time.Since(began) > busy) {
 			return err
 		}
-		if err := sleep(ctx, time.Duration(attempt)*5*time.Millisecond); err != nil {
+		if err := sleep(ctx, time.Duration(min(attempt, openAttempts))*5*time.Millisecond); err != nil {
 			return err
 		}
 	}
