@@ -23,7 +23,7 @@ var (
 	// ErrFileUnknown means that a package has no such file.
 	ErrFileUnknown = fmt.Errorf("file unknown: %w", fs.ErrNotExist)
 	// ErrPackageExists means that a package is there and is another.
-	ErrPackageExists = errors.New("package exists with another class or other labels")
+	ErrPackageExists = errors.New("package exists with other labels")
 	// ErrPackageSealed means that a package can no longer change.
 	ErrPackageSealed = errors.New("package is sealed")
 	// ErrPackageHeld means that a hold keeps a package from being deleted.

@@ -88,6 +88,7 @@ type options struct {
 	buffered int64
 	now      func() time.Time
 	rules    []cas.Rule
+	forget   string // a class that is not configured
 	wrap     func(id string, b backends.Backend) backends.Backend
 }
 
@@ -114,13 +115,14 @@ func openIn(t *testing.T, p *place, o options) *house {
 		}
 		list = append(list, cas.Backend{ID: id, Backend: b})
 	}
+	classes := map[string]time.Duration{"standard": 90 * day, "short": day, "release": -1}
+	delete(classes, o.forget)
 	var err error
 	h.store, err = cas.New(cas.Options{
 		Registry: &seamRegistry{reg, o.seam},
 		Backends: list,
 		Policy: cas.Policy{
-			Default: o.backends[0], DefaultClass: "standard", Rules: o.rules,
-			Classes: map[string]time.Duration{"standard": 90 * day, "short": day, "release": -1},
+			Default: o.backends[0], DefaultClass: "standard", Rules: o.rules, Classes: classes,
 		},
 		BufferedBytes: o.buffered,
 		Now:           o.now,

@@ -22,12 +22,15 @@ import (
 // PackageOptions say who makes a package, and how it is to be kept.
 type PackageOptions struct {
 	Principal      string
-	RetentionClass string // "" is the default class
-	Labels         map[string]string
+	RetentionClass string            // "" is the default class, or the one it has
+	Labels         map[string]string // nil is none, or those it has
+	Shorten        bool              // it may get a class that keeps for less time
 }
 
-// CreatePackage makes an open package, or confirms one that is there with the
-// same class and labels; one that differs is ErrPackageExists.
+// CreatePackage makes an open package, or confirms one that is there, open or
+// sealed. What the options leave out is not compared. Another class renews the
+// package: its time starts anew. One that keeps for less time is ErrClassShorter
+// unless the options allow it, and other labels are ErrPackageExists.
 func (s *Store) CreatePackage(ctx context.Context, k PackageKey, o PackageOptions) (p Package, created bool, err error) {
 	class, _, err := s.policy.class(o.RetentionClass, s.now())
 	if err != nil {
@@ -36,11 +39,15 @@ func (s *Store) CreatePackage(ctx context.Context, k PackageKey, o PackageOption
 	for range settleTries {
 		p, err = s.Package(ctx, k)
 		switch {
-		case err == nil:
-			if p.RetentionClass != class || !maps.Equal(p.Labels, o.Labels) {
-				return p, false, fmt.Errorf("%s: %w", k, ErrPackageExists)
-			}
+		case err == nil && o.Labels != nil && !maps.Equal(p.Labels, o.Labels):
+			return p, false, fmt.Errorf("%s: %w", k, ErrPackageExists)
+		case err == nil && (o.RetentionClass == "" || p.RetentionClass == class):
 			return p, created, nil
+		case err == nil:
+			if err := s.renew(ctx, p, class, o); err != nil {
+				return p, false, err
+			}
+			continue
 		case !errors.Is(err, ErrPackageUnknown):
 			return p, false, err
 		}

@@ -75,7 +75,7 @@ func lifeOfAPackage(t *testing.T, at shapes.House) {
 		t.Errorf("created at %q", at)
 	}
 	h.do(200, "PUT", release, about)
-	h.refused(409, "package_exists", "PUT", release, `{"labels":{"branch":"main"}}`)
+	h.refused(409, "package_exists", "PUT", release, `{"retention_class":"release","labels":{}}`)
 	h.refused(409, "package_exists", "PUT", release, `{"retention_class":"release","labels":{"branch":"dev"}}`)
 
 	resp, text := h.do(201, "PUT", release+"/files/bin/app", "hello")

@@ -37,6 +37,7 @@ var goldenPackages = map[string]Record{
 	"package_file_removed": at(10, "ci", PackageFileRemoved{Package: filesKey, Path: "bin/tool"}),
 	"package_sealed":       at(11, "ci", PackageSealed{Package: filesKey, Manifest: empty256, Revision: 300}),
 	"package_renewed":      at(12, "ci", PackageRenewed{Package: ociKey, RetentionClass: "release"}),
+	"package_renewed_from": at(17, "ci", PackageRenewed{Package: filesKey, RetentionClass: "release", Was: "standard"}),
 	"package_deleted":      at(13, "ann", PackageDeleted{Package: ociKey}),
 	"tag_set":              at(14, "ci", TagSet{Repository: "team/app/web", Tag: "v1.2_A", Manifest: abc256}),
 	"tag_set_named":        at(15, "ci", TagSet{Repository: "team/app/web", Tag: "latest", Manifest: abc256, Named: abc512}),

@@ -224,9 +224,9 @@ func TestInterleavings(t *testing.T) {
 		"a manifest that names the layer": begin(attach("manifest", layer, manifest(index, names)), collect(layer, Unneeded),
 			push(layer, true), do("delete", PackageDeleted{PackageKey{"app", "app", empty256.String()}})),
 		"an index over a child that expires": begin(attach("index", layer, manifest(index, names)), expire,
-			do("renew", PackageRenewed{child, "standard"}), do("delete", PackageDeleted{child}), collect(layer, Unneeded)).with(manifest(layer)),
+			do("renew", PackageRenewed{Package: child, RetentionClass: "standard"}), do("delete", PackageDeleted{child}), collect(layer, Unneeded)).with(manifest(layer)),
 		"a seal": begin(looking("seal", filesKey, func(p Package) Data { return PackageSealed{filesKey, abc256, p.Revision} }),
-			do("delete", PackageDeleted{filesKey}), do("renew", PackageRenewed{filesKey, "standard"}), collect(layer, Unneeded), push(layer, true)),
+			do("delete", PackageDeleted{filesKey}), do("renew", PackageRenewed{Package: filesKey, RetentionClass: "standard"}), collect(layer, Unneeded), push(layer, true)),
 		"an orphan": begin(collect(layer, Orphan), push(layer, true), do("delete", PackageDeleted{filesKey}), collect(layer, Unneeded)).
 			with(LocationRemoving{Blob: abc256, BackendID: "local", Cause: Unneeded}, LocationRemoved{abc256, "local"}, BlobCollected{Blob: abc256, IdleSince: Forever}),
 	} {

@@ -116,6 +116,9 @@ func (m *Model) packageRenewed(at time.Time, d PackageRenewed) error {
 	if !exists {
 		return conflict(d, "no such package")
 	}
+	if d.Was != "" && d.Was != p.RetentionClass {
+		return conflict(d, "the package is of class %s, not %s", p.RetentionClass, d.Was)
+	}
 	p.RetentionClass = d.RetentionClass
 	m.changed(at, p)
 	return nil

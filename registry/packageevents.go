@@ -51,10 +51,12 @@ type PackageSealed struct {
 }
 
 // PackageRenewed gives a package, which must exist, a class and starts its time
-// anew: it was pushed again, or is to be kept otherwise.
+// anew: it was pushed again, or is to be kept otherwise. Where Was is said, its
+// class must be that one: who allowed the change has compared the two.
 type PackageRenewed struct {
 	Package        PackageKey `json:"package" cbor:"package"`
 	RetentionClass string     `json:"retention_class" cbor:"retention_class"`
+	Was            string     `json:"was,omitempty" cbor:"was,omitempty"`
 }
 
 // PackageDeleted removes a package, which must exist and not be held, with its

@@ -45,7 +45,11 @@ func (d PackageSealed) validate() error {
 }
 
 func (d PackageRenewed) validate() error {
-	return first(d.Package.validate(), checkText("retention_class", d.RetentionClass, maxName))
+	err := first(d.Package.validate(), checkText("retention_class", d.RetentionClass, maxName))
+	if err == nil && d.Was != "" {
+		err = checkText("was", d.Was, maxName)
+	}
+	return err
 }
 
 func (d PackageDeleted) validate() error { return d.Package.validate() }

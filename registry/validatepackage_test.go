@@ -71,6 +71,8 @@ func TestValidatePackage(t *testing.T) {
 		{"sealed at no revision", false, PackageSealed{filesKey, abc256, 0}},
 		{"sealed without a manifest", false, PackageSealed{Package: filesKey, Revision: 1}},
 		{"renewed without a class", false, PackageRenewed{Package: filesKey}},
+		{"renewed from a class", true, PackageRenewed{filesKey, "release", "standard"}},
+		{"renewed from a class too long", false, PackageRenewed{filesKey, "release", strings.Repeat("c", 129)}},
 		{"file added by blake3", false, PackageFileAdded{filesKey, "a", abcB3}},
 		{"file removed", true, PackageFileRemoved{filesKey, "a"}},
 

@@ -40,7 +40,8 @@ func (f *Face) Package(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *Face) createPackage(w http.ResponseWriter, r *http.Request, at packagePath) error {
-	if _, err := parseQuery(r.URL.RawQuery); err != nil {
+	force, err := parseForce(r.URL.RawQuery)
+	if err != nil {
 		return err
 	}
 	text, err := readBody(w, r)
@@ -51,8 +52,9 @@ func (f *Face) createPackage(w http.ResponseWriter, r *http.Request, at packageP
 	if err != nil {
 		return err
 	}
+	who := auth.From(r.Context())
 	p, created, err := f.Store.CreatePackage(r.Context(), at.key, cas.PackageOptions{
-		Principal: auth.From(r.Context()).Name, RetentionClass: class, Labels: labels,
+		Principal: who.Name, RetentionClass: class, Labels: labels, Shorten: force && who.Administers(),
 	})
 	if err != nil {
 		return err

@@ -33,8 +33,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return text, nil
 }
 
-// parsePackage reads the body that creates a package; nothing at all asks for the
-// default class. It is pure.
+// parsePackage reads the body that creates or renews a package. What it leaves out
+// is "" or nil. It is pure.
 func parsePackage(text []byte) (class string, labels map[string]string, err error) {
 	if len(text) == 0 {
 		return "", nil, nil

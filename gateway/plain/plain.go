@@ -15,7 +15,8 @@
 //
 // and below /v1/packages/{producer}/{name}/{version}:
 //
-//	PUT    (itself)             create it, with a class and labels
+//	PUT    (itself)             create it, with a class and labels; another class that
+//	                            keeps longer renews one that is there
 //	GET    (itself)             what it is, and its files, in pages
 //	DELETE (itself)             remove it
 //	PUT    /files/{path}        put a file into it: bytes, or the digest of a blob

@@ -66,6 +66,18 @@ func parsePage(query string) (page, error) {
 	return p, nil
 }
 
+// parseForce reads a request that may insist on what is refused to most.
+func parseForce(query string) (bool, error) {
+	values, err := parseQuery(query, "force")
+	if err != nil {
+		return false, err
+	}
+	if values.Has("force") && values.Get("force") != "true" {
+		return false, badParameter("force=%.80q: want true", values.Get("force"))
+	}
+	return values.Has("force"), nil
+}
+
 func badParameter(format string, args ...any) error {
 	return problem.New(http.StatusBadRequest, "parameter_invalid", format, args...)
 }

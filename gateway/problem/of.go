@@ -41,7 +41,9 @@ func Of(err error) *Problem {
 	case errors.Is(err, cas.ErrFileUnknown):
 		return New(http.StatusNotFound, "file_unknown", "the package has no such file")
 	case errors.Is(err, cas.ErrPackageExists):
-		return New(http.StatusConflict, "package_exists", "the package exists with another retention class or other labels; nothing was changed")
+		return New(http.StatusConflict, "package_exists", "the package exists with other labels; nothing was changed")
+	case errors.Is(err, cas.ErrClassShorter):
+		return New(http.StatusConflict, "retention_class_shorter", "%v: only an administrator may do that, with ?force=true; nothing was changed", err)
 	case errors.Is(err, cas.ErrPackageSealed):
 		return New(http.StatusConflict, "package_sealed", "the package is sealed and can no longer change")
 	case errors.Is(err, cas.ErrPackageHeld):

@@ -81,8 +81,8 @@ SELECT must((SELECT count(*) FROM p) = 1, 'no open package of that revision'), m
 const packageRenewedSQL = `
 WITH p AS (
     UPDATE packages SET retention_class = $5, revision = revision + 1, changed_at = coalesce($4::timestamptz, head.recorded_at)
-    FROM head WHERE ` + keySQL + ` RETURNING id)
-SELECT must((SELECT count(*) FROM p) = 1, 'no such package')`
+    FROM head WHERE ` + keySQL + ` AND $6::text IN ('', retention_class) RETURNING id)
+SELECT must((SELECT count(*) FROM p) = 1, 'no such package of that class')`
 
 // packageDeletedSQL leaves files, labels and tags to the foreign keys, and to that
 // of holds to refuse it.

@@ -59,7 +59,7 @@ func (s single) queue(b *pgx.Batch, base *int64, count int) {
 	case registry.PackageSealed:
 		on(b, packageSealedSQL, d.Package, s.at, d.Manifest.Sum(), d.Revision)
 	case registry.PackageRenewed:
-		on(b, packageRenewedSQL, d.Package, s.at, d.RetentionClass)
+		on(b, packageRenewedSQL, d.Package, s.at, d.RetentionClass, d.Was)
 	case registry.PackageDeleted:
 		on(b, packageDeletedSQL, d.Package, s.at)
 	case registry.PackageExpired:

@@ -104,6 +104,7 @@ func packageMisfits() map[string]registry.Data {
 		"seal without a location":             sealed("open", 5, 1),
 		"seal without a stored location":      sealed("open", 6, 1),
 		"renewal of an unknown package":       renewed(filesKey("new"), "standard"),
+		"renewal from another class":          registry.PackageRenewed{Package: filesKey("open"), RetentionClass: "release", Was: "ephemeral"},
 		"renewal in another repository":       renewed(manifestKey("team/web", 1), "standard"),
 		"deletion of an unknown package":      deleted(filesKey("new")),
 		"deletion in another repository":      deleted(manifestKey("team/web", 1)),
@@ -194,7 +195,7 @@ func testPackageChanges(t *testing.T, db *database) {
 	want.State, want.Manifest = registry.Sealed, blob(3)
 	change(sealed("1", 3, want.Revision), file("b", 2))
 	want.RetentionClass = "ephemeral"
-	change(renewed(k, "ephemeral"), file("b", 2))
+	change(registry.PackageRenewed{Package: k, RetentionClass: "ephemeral", Was: "release"}, file("b", 2))
 
 	m := manifest("app", 1, 2)
 	created := step(t, r, m).Time

@@ -86,7 +86,10 @@ func (p packageNames) event(t *rapid.T) registry.Data {
 		}),
 		rapid.Custom(func(t *rapid.T) registry.Data { return p.sealed(t) }),
 		rapid.Custom(func(t *rapid.T) registry.Data {
-			return renewed(p.one(t, p.keys()), rapid.SampledFrom(p.classes()).Draw(t, "class"))
+			return registry.PackageRenewed{
+				Package: p.one(t, p.keys()), RetentionClass: rapid.SampledFrom(p.classes()).Draw(t, "class"),
+				Was: rapid.SampledFrom(append(p.classes(), "")).Draw(t, "was"),
+			}
 		}),
 		rapid.Custom(func(t *rapid.T) registry.Data { return deleted(p.one(t, p.keys())) }),
 		rapid.Custom(func(t *rapid.T) registry.Data {

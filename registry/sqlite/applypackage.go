@@ -42,7 +42,8 @@ UPDATE packages SET state = 'sealed', manifest = (SELECT position ` + storedBlob
 WHERE position = ?1 AND state = 'open' AND revision = ?4`
 
 	applyPackageRenewed = `
-UPDATE packages SET retention_class = ?2, revision = revision + 1, changed_at = ?3 WHERE position = ?1`
+UPDATE packages SET retention_class = ?2, revision = revision + 1, changed_at = ?3
+WHERE position = ?1 AND ?4 IN ('', retention_class)`
 
 	applyPackageDeleted = `DELETE FROM packages WHERE position = ?1`
 
@@ -81,7 +82,7 @@ func applyPackage(c *conn, position, at int64, e registry.Event) error {
 	case registry.PackageSealed:
 		return packageSealed(c, at, d)
 	case registry.PackageRenewed:
-		return onPackage(c, d, d.Package, func(p int64) error { return one(c, d, applyPackageRenewed, p, d.RetentionClass, at) })
+		return onPackage(c, d, d.Package, func(p int64) error { return one(c, d, applyPackageRenewed, p, d.RetentionClass, at, d.Was) })
 	case registry.PackageDeleted:
 		return packageDeleted(c, at, d)
 	case registry.TagSet:
