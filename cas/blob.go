@@ -259,7 +259,7 @@ func (s *Store) markFailed(ctx context.Context, blob digest.Digest, seen registr
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
 	defer cancel()
 	log := s.log.With("blob", blob.String(), "backend_id", seen.BackendID, "reason", string(reason))
-	_, err := s.reg.Append(ctx, event(actorGateway, registry.LocationFailed{
+	err := s.append(ctx, event(actorGateway, registry.LocationFailed{
 		Blob: blob, BackendID: seen.BackendID, Reason: reason, RecordedAt: seen.RecordedAt,
 	}))
 	switch {

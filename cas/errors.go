@@ -47,6 +47,9 @@ var (
 	// ErrBusy means that other transfers hold all the memory there is for
 	// transfers, and none became free in time.
 	ErrBusy = errors.New("too many transfers at once")
+	// ErrRemoving means that an earlier copy of the content is being removed, or was
+	// removed while this one was written, which may have gone with it.
+	ErrRemoving = errors.New("an earlier copy is being removed")
 	// ErrRegistryUnavailable means that the registry does not answer for now.
 	ErrRegistryUnavailable = errors.New("registry unavailable")
 )

@@ -92,7 +92,7 @@ func (r *received) complete(ctx context.Context) (stored Stored, err error) {
 	case err != nil:
 		return Stored{}, err
 	default:
-		if stored, err = r.settle(ctx, r.upload.Commit); err != nil {
+		if stored, err = r.settle(ctx, &writing{commit: r.upload.Commit}); err != nil {
 			return Stored{}, err
 		}
 	}
@@ -109,7 +109,7 @@ func (r *received) settleReadAgain(ctx context.Context) (Stored, error) {
 		if err := r.checkStored(ctx); err != nil {
 			return Stored{}, err
 		}
-		stored, err := r.settle(ctx, r.commitAndCheck)
+		stored, err := r.settle(ctx, &writing{commit: r.commitAndCheck})
 		if err != nil || r.checked {
 			return stored, err
 		}

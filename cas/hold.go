@@ -32,7 +32,7 @@ func (s *Store) HoldPackage(ctx context.Context, k PackageKey, hold, principal s
 		if err != nil {
 			return false, err
 		}
-		_, err = s.reg.Append(ctx, event(principal, registry.PackageHeld{Package: k, Hold: hold, Covers: covers}))
+		err = s.append(ctx, event(principal, registry.PackageHeld{Package: k, Hold: hold, Covers: covers}))
 		if !errors.Is(err, registry.ErrConflict) {
 			return err == nil, registryError("hold "+k.String(), err)
 		}
@@ -52,7 +52,7 @@ func (s *Store) ReleasePackage(ctx context.Context, k PackageKey, hold, principa
 	if _, err := s.Package(ctx, k); err != nil {
 		return err
 	}
-	_, err := s.reg.Append(ctx, event(principal, registry.PackageReleased{Package: k, Hold: hold}))
+	err := s.append(ctx, event(principal, registry.PackageReleased{Package: k, Hold: hold}))
 	if errors.Is(err, registry.ErrConflict) {
 		return fmt.Errorf("%s: %w: %s", k, ErrHoldUnknown, hold)
 	}

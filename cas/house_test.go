@@ -87,9 +87,20 @@ type options struct {
 	backends []string
 	buffered int64
 	now      func() time.Time
+	sleep    func(time.Duration) // takes the place of waiting
 	rules    []cas.Rule
 	forget   string // a class that is not configured
 	wrap     func(id string, b backends.Backend) backends.Backend
+}
+
+func (o options) sleeper() func(context.Context, time.Duration) error {
+	if o.sleep == nil {
+		return nil
+	}
+	return func(ctx context.Context, d time.Duration) error {
+		o.sleep(d)
+		return ctx.Err()
+	}
 }
 
 func open(t *testing.T, o options) *house { return openIn(t, newPlace(t, o.at), o) }
@@ -126,6 +137,7 @@ func openIn(t *testing.T, p *place, o options) *house {
 		},
 		BufferedBytes: o.buffered,
 		Now:           o.now,
+		Sleep:         o.sleeper(),
 		Log:           slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -336,4 +348,19 @@ func wantErrorAs[E error](t *testing.T, err error) (as E) {
 		t.Errorf("got error %v, want a %T", err, as)
 	}
 	return as
+}
+
+// before returns the position of the record before the one with some data.
+func (h *house) before(d registry.Data) (last uint64) {
+	h.t.Helper()
+	for r, err := range h.reg.Since(h.t.Context(), 0) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if r.Data == d {
+			return r.Position - 1
+		}
+	}
+	h.t.Fatalf("no event says %+v", d)
+	return 0
 }

@@ -51,7 +51,7 @@ func (s *Store) CreatePackage(ctx context.Context, k PackageKey, o PackageOption
 		case !errors.Is(err, ErrPackageUnknown):
 			return p, false, err
 		}
-		_, err = s.reg.Append(ctx, event(o.Principal, registry.PackageCreated{
+		err = s.append(ctx, event(o.Principal, registry.PackageCreated{
 			Package: k, Format: registry.FormatFiles, RetentionClass: class, Labels: o.Labels,
 		}))
 		if created = err == nil; err != nil && !errors.Is(err, registry.ErrConflict) {

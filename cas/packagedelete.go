@@ -14,7 +14,7 @@ func (s *Store) DeletePackage(ctx context.Context, k PackageKey, principal strin
 	if _, err := s.Package(ctx, k); err != nil {
 		return err
 	}
-	_, err := s.reg.Append(ctx, event(principal, registry.PackageDeleted{Package: k}))
+	err := s.append(ctx, event(principal, registry.PackageDeleted{Package: k}))
 	if !errors.Is(err, registry.ErrConflict) {
 		return registryError("delete "+k.String(), err)
 	}

@@ -86,7 +86,7 @@ func (p *put) settleKnown(ctx context.Context, b registry.Blob) (Stored, error) 
 		for _, d := range events {
 			list = append(list, event(p.Principal, d))
 		}
-		_, err = p.reg.Append(ctx, list...)
+		err = p.append(ctx, list...)
 		if err == nil {
 			return Stored{Identity: b.Identity, SHA512: b.SHA512, BackendID: p.backendID, Existed: true, LeasedUntil: p.until}, nil
 		}
@@ -171,7 +171,7 @@ func (s *Store) RemoveFile(ctx context.Context, k PackageKey, path, principal st
 		if _, err := s.file(ctx, k, path); err != nil {
 			return err
 		}
-		_, err := s.reg.Append(ctx, event(principal, registry.PackageFileRemoved{Package: k, Path: path}))
+		err := s.append(ctx, event(principal, registry.PackageFileRemoved{Package: k, Path: path}))
 		if !errors.Is(err, registry.ErrConflict) {
 			return registryError("remove "+path+" of "+k.String(), err)
 		}

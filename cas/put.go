@@ -160,7 +160,7 @@ func (p *put) short(ctx context.Context, content []byte) (Stored, error) {
 	if err := p.verify(); err != nil {
 		return Stored{}, err
 	}
-	return p.settle(ctx, func(ctx context.Context, key string) error {
+	return p.settle(ctx, &writing{again: true, commit: func(ctx context.Context, key string) error {
 		up, err := p.backend(p.backendID).Begin(ctx, backends.Hint{Key: key, Size: int64(len(content))})
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func (p *put) short(ctx context.Context, content []byte) (Stored, error) {
 			return err
 		}
 		return up.Commit(ctx, key)
-	})
+	}})
 }
 
 // long streams what does not. Where the digest was announced and the routed
@@ -211,7 +211,7 @@ func (p *put) finish(ctx context.Context, commit func(context.Context, string) e
 	if err := p.verify(); err != nil {
 		return Stored{}, err
 	}
-	return p.settle(ctx, commit)
+	return p.settle(ctx, &writing{commit: commit})
 }
 
 // announcedKey returns the key of the blob where its primary digest was

@@ -361,7 +361,7 @@ func healOnPush(t *testing.T, at shapes.House) {
 						repaired = d
 					}
 				}
-				if want := (registry.LocationRepaired{Blob: d, BackendID: "a", Source: "push"}); repaired != want {
+				if want := (registry.LocationRepaired{Blob: d, BackendID: "a", Source: "push", Seen: h.before(repaired)}); repaired != want {
 					t.Errorf("%+v", repaired)
 				}
 				h.audit()

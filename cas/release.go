@@ -23,6 +23,6 @@ func (s *Store) Release(ctx context.Context, d digest.Digest, principal string) 
 		}
 		return &ReferencedError{Blob: d, By: k.String()}
 	}
-	_, err = s.reg.Append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256}))
+	err = s.append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256}))
 	return registryError("release "+d.String(), err)
 }

@@ -52,7 +52,7 @@ func (s *Store) Mount(ctx context.Context, from string, d digest.Digest, o PutOp
 	if at == "" {
 		return Stored{}, fmt.Errorf("%s: %w", d, ErrBlobUnknown)
 	}
-	_, err = s.reg.Append(ctx, event(o.Principal, registry.BlobLeased{
+	err = s.append(ctx, event(o.Principal, registry.BlobLeased{
 		Blob: b.SHA256, Repository: o.Repository, Producer: o.Producer, RetentionClass: class, Until: until,
 	}))
 	if errors.Is(err, registry.ErrConflict) { // it has failed, or gone, since
@@ -88,7 +88,7 @@ func (s *Store) ReleaseIn(ctx context.Context, repository string, d digest.Diges
 	case !errors.Is(err, fs.ErrNotExist):
 		return registryError("look up references of "+d.String(), err)
 	}
-	_, err = s.reg.Append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256, Repository: repository}))
+	err = s.append(ctx, event(principal, registry.BlobReleased{Blob: b.SHA256, Repository: repository}))
 	return registryError("release "+d.String(), err)
 }
 
@@ -143,7 +143,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repository string, d digest.
 	if err != nil {
 		return registryError("look up "+name, err)
 	}
-	_, err = s.reg.Append(ctx, event(principal, registry.PackageDeleted{Package: p.PackageKey}))
+	err = s.append(ctx, event(principal, registry.PackageDeleted{Package: p.PackageKey}))
 	if !errors.Is(err, registry.ErrConflict) {
 		return registryError("delete "+name, err)
 	}
@@ -159,7 +159,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repository string, d digest.
 
 // DeleteTag removes a tag of a repository; the manifest stays.
 func (s *Store) DeleteTag(ctx context.Context, repository, tag, principal string) error {
-	_, err := s.reg.Append(ctx, event(principal, registry.TagRemoved{Repository: repository, Tag: tag}))
+	err := s.append(ctx, event(principal, registry.TagRemoved{Repository: repository, Tag: tag}))
 	if errors.Is(err, registry.ErrConflict) {
 		return fmt.Errorf("%s:%s: %w", repository, tag, ErrManifestUnknown)
 	}

@@ -196,6 +196,22 @@ func (r *seamRegistry) Append(ctx context.Context, events ...registry.Event) (la
 	return last, err
 }
 
+func (r *seamRegistry) Last(ctx context.Context) (last uint64, err error) {
+	err = r.call("last", errRegistry, func() (err error) {
+		last, err = r.Registry.Last(ctx)
+		return err
+	})
+	return last, err
+}
+
+func (r *seamRegistry) Removal(ctx context.Context, blob digest.Digest, backendID string) (removal registry.Removal, err error) {
+	err = r.call("removal", errRegistry, func() (err error) {
+		removal, err = r.Registry.Removal(ctx, blob, backendID)
+		return err
+	})
+	return removal, err
+}
+
 func (r *seamRegistry) Blob(ctx context.Context, d digest.Digest) (b registry.Blob, err error) {
 	err = r.call("blob", errRegistry, func() (err error) {
 		b, err = r.Registry.Blob(ctx, d)

@@ -18,32 +18,34 @@ const settleTries = 16
 // settle makes the received content a stored, leased blob. It looks at what the
 // registry has, commits the bytes unless a stored location is there, and
 // appends what is then new. The registry refuses events that no longer fit what
-// it has, and settle looks again. The bytes are committed once, whatever the
-// number of looks.
+// it has, and settle looks again.
 //
 // From here on the client has sent all it can: its going away no longer stops
 // the effects, so that bytes and events stay together.
-func (p *put) settle(ctx context.Context, commit func(ctx context.Context, key string) error) (Stored, error) {
+func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 	ctx = context.WithoutCancel(ctx)
 	id := p.hash.Identity()
-	committed := false
 	for range settleTries {
 		b, err := p.lookUp(ctx, id)
 		if err != nil {
 			return Stored{}, err
 		}
 		existed := stateOn(b, p.backendID) == registry.Stored
-		if !existed && !committed {
-			if err := commit(ctx, id.SHA256.Key()); err != nil {
-				return Stored{}, backendError("store "+id.SHA256.String(), p.backendID, err)
+		if !existed {
+			if err := w.write(ctx, p, id.SHA256); err != nil {
+				return Stored{}, err
 			}
-			committed = true
 		}
-		events, err := p.events(ctx, id, b)
+		events, err := p.events(ctx, id, b, w.seen)
 		if err != nil {
 			return Stored{}, err
 		}
-		_, err = p.reg.Append(ctx, events...)
+		if !existed {
+			if err := w.say(p, id.SHA256, events); err != nil {
+				return Stored{}, err
+			}
+		}
+		err = p.append(ctx, events...)
 		if err == nil {
 			return p.stored(id, b, existed), nil
 		}
@@ -65,7 +67,7 @@ func (p *put) lookUp(ctx context.Context, id digest.Identity) (registry.Blob, er
 
 // events returns what has to be said so that blob b, as the registry has it,
 // becomes one that is stored on the put's backend and kept.
-func (p *put) events(ctx context.Context, id digest.Identity, b registry.Blob) ([]registry.Event, error) {
+func (p *put) events(ctx context.Context, id digest.Identity, b registry.Blob, seen uint64) ([]registry.Event, error) {
 	events := make([]registry.Event, 0, 3)
 	say := func(d registry.Data) { events = append(events, event(p.Principal, d)) }
 
@@ -75,9 +77,9 @@ func (p *put) events(ctx context.Context, id digest.Identity, b registry.Blob) (
 	}
 	switch stateOn(b, p.backendID) {
 	case "":
-		say(registry.LocationRecorded{Blob: id.SHA256, BackendID: p.backendID})
+		say(registry.LocationRecorded{Blob: id.SHA256, BackendID: p.backendID, Seen: seen})
 	case registry.Failed:
-		say(registry.LocationRepaired{Blob: id.SHA256, BackendID: p.backendID, Source: "push"})
+		say(registry.LocationRepaired{Blob: id.SHA256, BackendID: p.backendID, Source: "push", Seen: seen})
 	}
 	kept, err := p.keep(ctx, id)
 	for _, d := range kept {

@@ -42,6 +42,9 @@ type Options struct {
 	UploadGrace time.Duration
 	// Now is the clock leases are counted by; nil is time.Now.
 	Now func() time.Time
+	// Sleep waits for a time or for the end of the context, whose error it then
+	// returns; nil does.
+	Sleep func(context.Context, time.Duration) error
 	// Log receives what an operator should know; nil is slog.Default().
 	Log *slog.Logger
 }
@@ -54,22 +57,27 @@ type Backend struct {
 
 // Store is the engine. All methods may be called concurrently.
 type Store struct {
-	reg     registry.Registry
-	list    []Backend // in the order of the configuration
-	policy  Policy
-	buffers *buffers
-	grace   time.Duration
-	now     func() time.Time
-	log     *slog.Logger
+	reg      registry.Registry
+	list     []Backend // in the order of the configuration
+	policy   Policy
+	buffers  *buffers
+	grace    time.Duration
+	position position
+	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error
+	log      *slog.Logger
 }
 
 // New returns a store over an open registry and open backends, which stay the
 // caller's to close. It refuses backends of one name, and a policy that names
 // what is not configured.
 func New(o Options) (*Store, error) {
-	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, log: o.Log}
+	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, sleep: o.Sleep, log: o.Log}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.sleep == nil {
+		s.sleep = sleep
 	}
 	if s.log == nil {
 		s.log = slog.Default()

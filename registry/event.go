@@ -51,8 +51,8 @@ type BlobStored struct {
 
 // LocationRecorded says that the whole blob is durable on a backend. The blob
 // must exist and have no location there yet. A removal of it there must neither
-// be under way nor, where Seen is not 0, have begun after position Seen, which
-// was read before the bytes were committed: its delete may have taken them.
+// be under way nor, where Seen is not 0, have ended after position Seen, which
+// was known before the bytes were committed: its delete may have taken them.
 type LocationRecorded struct {
 	Blob      digest.Digest `json:"blob" cbor:"blob"`
 	BackendID string        `json:"backend_id" cbor:"backend_id"`

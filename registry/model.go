@@ -24,7 +24,7 @@ type Model struct {
 	tags     map[tagKey]Tag
 	holds    map[holdKey]Hold
 	removals map[place]Removal
-	begun    map[place]uint64 // position of the last removal
+	taken    map[place]uint64 // where the last removal ended
 }
 
 // ModelAt returns the model of what comes after a position, for a history in a log
@@ -34,7 +34,7 @@ func ModelAt(position uint64) Model {
 		position: position,
 		rows:     map[digest.Digest]row{}, primary: map[digest.Digest]digest.Digest{},
 		packages: map[PackageKey]pack{}, tags: map[tagKey]Tag{}, holds: map[holdKey]Hold{},
-		removals: map[place]Removal{}, begun: map[place]uint64{},
+		removals: map[place]Removal{}, taken: map[place]uint64{},
 	}
 }
 
@@ -81,7 +81,7 @@ func (m *Model) clone() Model {
 	}
 	return Model{
 		m.position, maps.Clone(m.rows), maps.Clone(m.primary), maps.Clone(m.packages), maps.Clone(m.tags),
-		maps.Clone(m.holds), maps.Clone(m.removals), maps.Clone(m.begun),
+		maps.Clone(m.holds), maps.Clone(m.removals), maps.Clone(m.taken),
 	}
 }
 

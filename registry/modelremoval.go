@@ -48,7 +48,6 @@ func (m *Model) locationRemoving(at time.Time, d LocationRemoving) error {
 		m.rows[d.Blob] = r
 	}
 	m.removals[where] = Removal{Blob: d.Blob, BackendID: d.BackendID, Cause: d.Cause, Since: at}
-	m.begun[where] = m.position
 	return nil
 }
 
@@ -58,6 +57,7 @@ func (m *Model) locationRemoved(d LocationRemoved) error {
 		return conflict(d, "no removal is under way")
 	}
 	delete(m.removals, where)
+	m.taken[where] = m.position
 	return nil
 }
 
@@ -66,8 +66,8 @@ func (m *Model) notTaken(d Data, where place, seen uint64) error {
 	if _, removing := m.removals[where]; removing {
 		return conflict(d, "a removal is under way")
 	}
-	if begun := m.begun[where]; seen != 0 && begun > seen {
-		return conflict(d, "a removal began at %d, after %d", begun, seen)
+	if ended := m.taken[where]; seen != 0 && ended > seen {
+		return conflict(d, "a removal ended at %d, after %d", ended, seen)
 	}
 	return nil
 }

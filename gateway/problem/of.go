@@ -62,6 +62,8 @@ func Of(err error) *Problem {
 		return New(http.StatusInsufficientStorage, "storage_full", "there is no room to store this; nothing was stored")
 	case errors.Is(err, cas.ErrBusy):
 		return retryLater("busy", "too many uploads are under way")
+	case errors.Is(err, cas.ErrRemoving):
+		return retryLater("busy", "an earlier copy of this content is just being removed")
 	case errors.Is(err, cas.ErrBackendUnavailable):
 		return retryLater("backend_unavailable", "the backend does not answer")
 	case errors.Is(err, cas.ErrRegistryUnavailable):

@@ -62,8 +62,12 @@ SELECT must(EXISTS (SELECT FROM begun), 'its removal is under way'),
            SELECT FROM blobs AS b, here WHERE b.sha256 = $5 AND b.refs = 0
            AND ` + idleSQL + ` <= here.at - $8::bigint * interval '1 second'), 'the blob is not collectable')`
 
+// $1 to $3 place the event as in packageCreatedSQL.
 const removedSQL = `
-WITH done AS (UPDATE removals SET ended = true WHERE sha256 = $1 AND backend_id = $2 AND NOT ended RETURNING backend_id),
+WITH here AS (SELECT coalesce($1::bigint, position - $2::bigint) + $3::bigint AS position FROM head),
+done AS (
+    UPDATE removals AS r SET ended = true, position = here.position FROM here
+    WHERE r.sha256 = $4 AND r.backend_id = $5 AND NOT r.ended RETURNING r.backend_id),
 less AS (
     UPDATE location_totals AS t SET locations = t.locations - 1
     FROM done WHERE t.backend_id = done.backend_id AND t.state = 'removing')

@@ -75,7 +75,7 @@ func (s single) queue(b *pgx.Batch, base *int64, count int) {
 	case registry.LocationRemoving:
 		b.Queue(removingSQL, base, count, s.n, s.at, d.Blob.Sum(), d.BackendID, string(d.Cause), d.GraceSeconds)
 	case registry.LocationRemoved:
-		b.Queue(removedSQL, d.Blob.Sum(), d.BackendID)
+		b.Queue(removedSQL, base, count, s.n, d.Blob.Sum(), d.BackendID)
 	case registry.BlobCollected:
 		b.Queue(collectedSQL, d.Blob.Sum(), s.at, d.GraceSeconds)
 	}

@@ -74,7 +74,7 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"package released", postgres.PackageReleasedSQL, append(key, "case"), "packages_producer_name_version_key holds_root"},
 		{"package expired", postgres.PackageExpiredSQL, append(key, nil, 1), "packages_producer_name_version_key package_files_blob"},
 		{"removing", postgres.RemovingSQL, []any{nil, 1, 1, nil, sum, "local", "unneeded", 60}, "locations_pkey blobs_pkey leases_pkey"},
-		{"removed", postgres.RemovedSQL, []any{sum, "local"}, "removals_"},
+		{"removed", postgres.RemovedSQL, []any{nil, 1, 1, sum, "local"}, "removals_"},
 		{"collected", postgres.CollectedSQL, []any{sum, nil, 60}, "blobs_pkey leases_pkey removals_"},
 		{"holds", postgres.HoldsSQL, key, "packages_producer_name_version_key holds_pkey packages_pkey"},
 		{"packages using", postgres.PackagesUsingSQL, []any{sum, "team", "team/app7", "sha256:7", 50}, "package_files_blob packages_manifest packages_pkey"},

@@ -191,14 +191,15 @@ func testSeen(t *testing.T, db *database) {
 	mustAppend(t, r, located(1, 2)...)
 	begun := step(t, r, unneeded(1, "local", 0)).Position
 	refused(t, other, "under way, seen", seen(recorded(1, "local"), begun))
-	mustAppend(t, r, by("gateway", removed(1, "local"))...)
-	refused(t, other, "begun after what was seen", seen(recorded(1, "local"), begun-1))
-	refused(t, other, "begun long after what was seen", seen(recorded(1, "local"), 1))
-	mustAppend(t, r, by("ci", seen(recorded(1, "far"), 1), seen(recorded(1, "local"), begun))...)
+	ended := mustAppend(t, r, by("gateway", removed(1, "local"))...)
+	refused(t, other, "ended after what was seen", seen(recorded(1, "local"), ended-1))
+	refused(t, other, "begun before what was seen and ended after it", seen(recorded(1, "local"), begun))
+	refused(t, other, "ended long after what was seen", seen(recorded(1, "local"), 1))
+	mustAppend(t, r, by("ci", seen(recorded(1, "far"), 1), seen(recorded(1, "local"), ended))...)
 
-	again := mustAppend(t, r, by("ci", unneeded(1, "local", 0))...)
-	mustAppend(t, r, by("ci", removed(1, "local"))...)
-	refused(t, other, "another begun after what was seen", seen(recorded(1, "local"), begun))
+	mustAppend(t, r, by("ci", unneeded(1, "local", 0))...)
+	again := mustAppend(t, r, by("ci", removed(1, "local"))...)
+	refused(t, other, "another ended after what was seen", seen(recorded(1, "local"), ended))
 	mustAppend(t, r, by("ci", seen(recorded(1, "local"), again), failed(1, "local"))...)
 	refused(t, other, "repaired with bytes from before", mend(1, "local", again-1))
 	mustAppend(t, r, by("ci", mend(1, "local", again), failed(1, "local"), repaired(1, "local"))...)
@@ -206,7 +207,7 @@ func testSeen(t *testing.T, db *database) {
 
 	// It is remembered when the blob itself is gone.
 	mustAppend(t, r, by("ci", unneeded(2, "local", 0), removed(2, "local"), collected(2, 0), stored(2))...)
-	refused(t, other, "begun when it was another life's", seen(recorded(2, "local"), again))
+	refused(t, other, "ended when it was another life's", seen(recorded(2, "local"), again))
 	mustAppend(t, r, by("ci", recorded(2, "local"))...) // who does not say is believed
 	agrees(t, other)
 	if _, err := other.Rebuild(t.Context(), nil); err != nil {

@@ -43,10 +43,10 @@ ON CONFLICT (sha256, backend_id) DO UPDATE SET cause = excluded.cause, since = e
 
 	applyMovedAway = `DELETE FROM locations WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) AND backend_id = ?2`
 
-	applyLocationRemoved = `UPDATE removals SET ended = 1 WHERE sha256 = ?1 AND backend_id = ?2 AND ended = 0`
+	applyLocationRemoved = `UPDATE removals SET ended = 1, position = ?3 WHERE sha256 = ?1 AND backend_id = ?2 AND ended = 0`
 
 	// taken is the condition that a removal from backend ?2 may have taken what
-	// was written before ?4 was committed.
+	// was written after ?4 was seen.
 	taken = `EXISTS (SELECT 1 FROM removals WHERE sha256 = ?1 AND backend_id = ?2 AND (ended = 0 OR position > ?4))`
 
 	selectCollectableBlob = `SELECT position FROM blobs b WHERE sha256 = ?1 AND refs = 0 AND ` + idle + ` <= ?2
@@ -83,7 +83,7 @@ func applyRetention(c *conn, position, at int64, e registry.Event) error {
 	case registry.LocationRemoving:
 		return locationRemoving(c, position, at, d)
 	case registry.LocationRemoved:
-		return one(c, d, applyLocationRemoved, d.Blob.Sum(), d.BackendID)
+		return one(c, d, applyLocationRemoved, d.Blob.Sum(), d.BackendID, position)
 	case registry.BlobCollected:
 		return blobCollected(c, at, d)
 	}
@@ -140,7 +140,7 @@ func most(c *conn, d registry.Data, sql string, args ...driver.Value) error {
 
 func graceMicros(seconds int64) int64 { return seconds * 1_000_000 }
 
-// seen is the position after which a removal must not have begun: the end of time
+// seen is the position after which a removal must not have ended: the end of time
 // where none was read.
 func seen(position uint64) int64 {
 	if position == 0 || position > math.MaxInt64 {

@@ -36,13 +36,13 @@ CREATE TABLE holds (
 CREATE INDEX holds_root ON holds (root, hold);
 
 -- The last removal of a blob's object from a backend, under way or not. An orphan has no row in blobs, hence the digest.
--- What has ended stays: bytes that were committed before it began may have gone with it.
+-- What has ended stays: bytes that were committed before it ended may have gone with it.
 CREATE TABLE removals (
     sha256     bytea       NOT NULL CHECK (length(sha256) = 32),
     backend_id text        NOT NULL CHECK (backend_id <> ''),
     cause      text        NOT NULL CHECK (cause IN ('unneeded', 'moved', 'orphan')),
     since      timestamptz NOT NULL,
-    position   bigint      NOT NULL CHECK (position >= 1), -- of its location_removing event
+    position   bigint      NOT NULL CHECK (position >= 1), -- of its last event
     ended      boolean     NOT NULL,
     PRIMARY KEY (sha256, backend_id)
 );

@@ -24,13 +24,13 @@ CREATE INDEX holds_root ON holds (root, hold);
 
 -- removals is a view: the last removal of a blob's object from a backend, under
 -- way or not. An orphan has no row in blobs, hence the digest. What has ended
--- stays: bytes that were committed before it began may have gone with it.
+-- stays: bytes that were committed before it ended may have gone with it.
 CREATE TABLE removals (
   sha256     BLOB NOT NULL CHECK (length(sha256) = 32),
   backend_id TEXT NOT NULL CHECK (backend_id <> ''),
   cause      TEXT NOT NULL CHECK (cause IN ('unneeded', 'moved', 'orphan')),
   since      INTEGER NOT NULL,
-  position   INTEGER NOT NULL CHECK (position >= 1),  -- of the location_removing event
+  position   INTEGER NOT NULL CHECK (position >= 1),  -- of its last event
   ended      INTEGER NOT NULL CHECK (ended IN (0, 1)),
   PRIMARY KEY (sha256, backend_id)
 ) STRICT, WITHOUT ROWID;
