@@ -24,6 +24,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"artifactstore/backends"
@@ -63,6 +64,8 @@ type Store struct {
 	buffers  *buffers
 	grace    time.Duration
 	position position
+	holder   string   // this process, in turns
+	tasks    sync.Map // names of tasks in which it takes part
 	now      func() time.Time
 	sleep    func(context.Context, time.Duration) error
 	log      *slog.Logger
@@ -72,7 +75,7 @@ type Store struct {
 // caller's to close. It refuses backends of one name, and a policy that names
 // what is not configured.
 func New(o Options) (*Store, error) {
-	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, sleep: o.Sleep, log: o.Log}
+	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, sleep: o.Sleep, log: o.Log, holder: newHolder()}
 	if s.now == nil {
 		s.now = time.Now
 	}
