@@ -36,7 +36,7 @@ var arrows = []struct {
 	{"registry", []string{"cas/digest", "registry"}, "the registry knows what is stored, never where bytes are or who asks"},
 	{"backends", []string{"backends"}, "a backend keeps opaque keys and bytes: it knows neither digests nor packages"},
 	{"gateway", []string{"gateway", "cas", "cas/digest", "cas/manifest"}, "HTTP speaks to the engine only: what is true of the store is decided in one place"},
-	{"gateway/client", []string{"cas/digest"}, "the client sees what any client of the network sees"},
+	{"gateway/client", []string{"cas/digest", "cas/manifest"}, "the client sees what any client of the network sees, and can check it"},
 	{"cmd/config", nil, "configuration is data: it opens nothing"},
 	{"cmd", []string{"cmd", "gateway", "cas", "cas/digest", "cas/manifest", "registry", "backends"}, "cmd alone opens concrete registries and backends"},
 	{"deploy", []string{"gateway", "cas", "cas/digest", "registry", "backends"}, "benchmarks and drills use the house as it is"},

@@ -77,6 +77,8 @@ Exit status: 0 done, 1 failed, 2 called in a wrong way.`,
 		Example: `  artifactstore serve
   artifactstore put dist/app.tar.gz
   artifactstore get sha256:2c26… -o app.tar.gz
+  artifactstore push dist --package ci-7/app/1.4.2
+  artifactstore pull ci-7/app/1.4.2 app
   artifactstore events --follow`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -87,7 +89,8 @@ Exit status: 0 done, 1 failed, 2 called in a wrong way.`,
 	cmd.PersistentFlags().StringVar(&f.server, "server", serverFromEnv(), "`URL` of the gateway to speak to; also ARTIFACTSTORE_SERVER")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, for programs")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f), eventsCommand(&f),
+	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f),
+		pushCommand(&f), pullCommand(&f), lsCommand(&f), packageCommand(&f), eventsCommand(&f),
 		storageCommand(&f), registryCommand(&f), configCommand(&f), versionCommand(&f))
 	cmd.InitDefaultHelpCmd()
 	return cmd
@@ -121,6 +124,16 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		return usagef("unknown command %q for %q", args[0], cmd.CommandPath())
 	}
 	return nil
+}
+
+// atMost demands no more than n arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef("%s takes %d argument(s) at most, not %d: usage: %s", cmd.CommandPath(), n, len(args), cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 // exactly demands n arguments.

@@ -25,21 +25,9 @@ type Client struct {
 	Server string
 	// HTTP sends the requests; nil is http.DefaultClient.
 	HTTP *http.Client
-}
-
-// Error is a gateway's refusal.
-type Error struct {
-	Status int    // of HTTP
-	Code   string // stable, such as "digest_mismatch"; "" where the answer was no problem document
-	Detail string
-}
-
-// Error gives the gateway's own words.
-func (e *Error) Error() string {
-	if e.Code == "" {
-		return fmt.Sprintf("the gateway answered %d %s", e.Status, http.StatusText(e.Status))
-	}
-	return fmt.Sprintf("%s (%s)", e.Detail, e.Code)
+	// Pause waits for d, or until ctx ends, before a request is made again; nil
+	// does so by the clock.
+	Pause func(ctx context.Context, d time.Duration)
 }
 
 // ErrDamaged means that bytes did not survive the way between client and
@@ -189,9 +177,13 @@ func (c *Client) do(req *http.Request, want ...int) (*http.Response, error) {
 		}
 	}
 	defer drain(resp)
-	e := &Error{Status: resp.StatusCode}
+	e := &Error{}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	_ = json.Unmarshal(text, e) // an answer that is no problem document leaves the status
+	e.Status = resp.StatusCode
+	if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
+		e.RetryAfter = time.Duration(min(n, int(longestPause/time.Second))) * time.Second
+	}
 	return nil, e
 }
 

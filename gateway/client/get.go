@@ -3,18 +3,12 @@ package client
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"artifactstore/cas/digest"
 )
-
-// tries is how often in a row Get goes on after a broken connection that brought
-// nothing new.
-const tries = 4
 
 // Get writes a blob to w and returns its identity. A connection that breaks is
 // taken up again at the byte where it broke. All bytes are hashed as they pass:
@@ -40,7 +34,7 @@ func (c *Client) Get(ctx context.Context, d digest.Digest, w io.Writer) (digest.
 			}
 			return digest.Identity{}, fmt.Errorf("get %s: %w", d, err)
 		}
-		pause(ctx, time.Duration(try)*200*time.Millisecond)
+		c.pause(ctx, delay(err, try))
 	}
 	id := hash.Identity()
 	if got, _ := hash.Sum(d.Algorithm()); got != d {
@@ -73,20 +67,6 @@ func (c *Client) getFrom(ctx context.Context, d digest.Digest, off int64, w io.W
 	return size, err
 }
 
-// again reports whether trying again can help: after a broken connection or a
-// gateway that is busy, not after a refusal or a fault of the writer.
-func again(err error) bool {
-	var refused *Error
-	var writer *writeError
-	switch {
-	case errors.As(err, &writer):
-		return false
-	case errors.As(err, &refused):
-		return refused.Status == http.StatusServiceUnavailable
-	}
-	return true
-}
-
 // writeOnly marks the errors of the caller's writer as its own.
 type writeOnly struct{ w io.Writer }
 
@@ -100,15 +80,6 @@ func (w writeOnly) Write(p []byte) (int, error) {
 		err = &writeError{err}
 	}
 	return n, err
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 func reprDigest(d digest.Digest) string {
