@@ -68,6 +68,7 @@ type Store struct {
 	tasks    sync.Map // names of tasks in which it takes part
 	now      func() time.Time
 	sleep    func(context.Context, time.Duration) error
+	doubts   chan doubtful // locations to be examined by RunVerifications
 	log      *slog.Logger
 }
 
@@ -75,7 +76,7 @@ type Store struct {
 // caller's to close. It refuses backends of one name, and a policy that names
 // what is not configured.
 func New(o Options) (*Store, error) {
-	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, sleep: o.Sleep, log: o.Log, holder: newHolder()}
+	s := &Store{reg: o.Registry, list: o.Backends, policy: o.Policy, grace: o.UploadGrace, now: o.Now, sleep: o.Sleep, log: o.Log, holder: newHolder(), doubts: make(chan doubtful, mostDoubts)}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -47,6 +47,8 @@ type VerifyOptions struct {
 	Progress func(Verification)
 	// Until, where not zero, is when the run pauses by itself.
 	Until time.Time
+
+	wanted func(verifyState) bool // asked once this process has the turn; nil is yes
 }
 
 // Result is what a verification has found out about one location.

@@ -68,6 +68,9 @@ func (s *Store) newVerifier(ctx context.Context, t *Turn, b backends.Backend, o 
 	if v.st, err = readVerifyState(o.Backend, t.State()); err != nil {
 		return nil, err
 	}
+	if o.wanted != nil && !o.wanted(v.st) {
+		return nil, errNotWanted
+	}
 	if o.Fresh || !v.st.Current.goesOn(o) {
 		v.st.begin(s.newRun(o))
 	}
