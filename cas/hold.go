@@ -72,7 +72,7 @@ func (s *Store) covers(ctx context.Context, p Package) ([]PackageKey, error) {
 			if err != nil {
 				return nil, registryError("read files of "+todo[0].String(), err)
 			}
-			child, err := s.child(ctx, p.Name, f.Blob)
+			child, err := s.child(ctx, p.Name, f.SHA256)
 			if err != nil {
 				return nil, err
 			}

@@ -90,19 +90,11 @@ type PackageFile struct {
 	registry.Blob
 }
 
-// Files yields the files of a package after a path, in byte order. One that was
-// taken out meanwhile, and whose blob went with it, is left out.
+// Files yields the files of a package after a path, in byte order.
 func (s *Store) Files(ctx context.Context, k PackageKey, after string) iter.Seq2[PackageFile, error] {
 	return func(yield func(PackageFile, error) bool) {
 		for f, err := range s.reg.Files(ctx, k, after) {
-			var b registry.Blob
-			if err == nil {
-				b, err = s.reg.Blob(ctx, f.Blob)
-			}
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if !yield(PackageFile{f.Path, b}, registryError("read files of "+k.String(), err)) || err != nil {
+			if !yield(PackageFile(f), registryError("read files of "+k.String(), err)) || err != nil {
 				return
 			}
 		}

@@ -15,10 +15,11 @@ func (s *Store) ListPackages(ctx context.Context, f PackageFilter, after Package
 	return page, next, registryError("list packages", err)
 }
 
-// user returns a package that needs a blob, the first by its key.
+// user returns a package that needs a blob.
 func (s *Store) user(ctx context.Context, b registry.Blob) (k PackageKey, err error) {
-	for k, err = range s.reg.PackagesUsing(ctx, b.SHA256, PackageKey{}) {
-		break
+	references, err := s.reg.References(ctx, b.SHA256, 1)
+	for _, ref := range references {
+		k = ref.PackageKey
 	}
 	return k, registryError("look up references of "+b.SHA256.String(), err)
 }

@@ -103,14 +103,27 @@ func (m *Model) ListPackages(f PackageFilter, after PackageKey) []Package {
 	return all
 }
 
-// PackagesUsing answers as [Retention] does.
-func (m *Model) PackagesUsing(blob digest.Digest, after PackageKey) []PackageKey {
-	var all []PackageKey
+// References answers as [Retention] does, all at once.
+func (m *Model) References(blob digest.Digest) []Reference {
+	var all []Reference
 	for k, p := range m.packages {
-		if p.uses(blob) && k.Compare(after) > 0 {
-			all = append(all, k)
+		var holds []string
+		for _, h := range m.Holds(k) {
+			holds = append(holds, h.Name)
+		}
+		slices.Sort(holds)
+		holds = slices.Compact(holds)
+		if p.Manifest == blob {
+			all = append(all, Reference{Package: p.Package, Holds: holds})
+		}
+		for path, b := range p.files {
+			if b == blob {
+				all = append(all, Reference{Package: p.Package, Path: path, Holds: holds})
+			}
 		}
 	}
-	slices.SortFunc(all, PackageKey.Compare)
+	slices.SortFunc(all, func(a, b Reference) int {
+		return cmp.Or(a.PackageKey.Compare(b.PackageKey), cmp.Compare(a.Path, b.Path))
+	})
 	return all
 }

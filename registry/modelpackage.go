@@ -190,13 +190,14 @@ func (m *Model) Package(k PackageKey) (Package, error) {
 }
 
 // Files answers as [Packages] does.
-func (m *Model) Files(k PackageKey, after string) []File {
-	var files []File
+func (m *Model) Files(k PackageKey, after string) []PackageFile {
+	var files []PackageFile
+	references := m.references()
 	for path, blob := range m.packages[k].files {
 		if path > after {
-			files = append(files, File{path, blob})
+			files = append(files, PackageFile{path, m.rows[blob].answer(references)})
 		}
 	}
-	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(files, func(a, b PackageFile) int { return cmp.Compare(a.Path, b.Path) })
 	return files
 }

@@ -154,11 +154,32 @@ func (m *Model) Removals(backendID string, after digest.Digest, limit int) []Rem
 	return all[:min(limit, len(all))]
 }
 
+// RemovalsOf answers as [Retention] does.
+func (m *Model) RemovalsOf(blob digest.Digest) []Removal {
+	var all []Removal
+	for _, r := range m.removals {
+		if r.Blob == blob {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b Removal) int { return cmp.Compare(a.BackendID, b.BackendID) })
+	return all
+}
+
+// IdleSince answers as [Retention] does.
+func (m *Model) IdleSince(blob digest.Digest) (time.Time, error) {
+	r, exists := m.rows[blob]
+	if !exists {
+		return time.Time{}, fmt.Errorf("idle time of %s: %w", blob, fs.ErrNotExist)
+	}
+	return r.idle(), nil
+}
+
 // LeasesOf answers as [Retention] does.
-func (m *Model) LeasesOf(blob digest.Digest) []Lease {
+func (m *Model) LeasesOf(blob digest.Digest, limit int) []Lease {
 	leases := slices.Collect(maps.Values(m.rows[blob].leases))
 	slices.SortFunc(leases, func(a, b Lease) int {
-		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Actor, b.Actor))
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Actor, b.Actor))
 	})
-	return leases
+	return leases[:min(limit, len(leases))]
 }

@@ -56,6 +56,19 @@ type File struct {
 	Blob digest.Digest `json:"blob" cbor:"blob"` // primary
 }
 
+// PackageFile is a file of a package with the blob behind it.
+type PackageFile struct {
+	Path string
+	Blob
+}
+
+// Reference is why a package keeps a blob: a file of it, or its manifest.
+type Reference struct {
+	Package
+	Path  string   // of the file, "" for the manifest
+	Holds []string // the names of the holds on the package, in byte order, none twice
+}
+
 // OCI is what a package of [FormatOCI] says of its manifest, so that listing
 // needs no manifest read.
 type OCI struct {

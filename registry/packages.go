@@ -27,8 +27,8 @@ type Packages interface {
 	// Package returns a package; an unknown one is fs.ErrNotExist.
 	Package(ctx context.Context, k PackageKey) (Package, error)
 	// Files yields the files of a package whose paths sort after a path ("" from
-	// the start), in byte order. It yields nothing for an unknown package.
-	Files(ctx context.Context, k PackageKey, after string) iter.Seq2[File, error]
+	// the start), in byte order, with their blobs. It yields nothing for an unknown package.
+	Files(ctx context.Context, k PackageKey, after string) iter.Seq2[PackageFile, error]
 	// File returns the file at a path of a package; fs.ErrNotExist where there is
 	// none, or no package.
 	File(ctx context.Context, k PackageKey, path string) (File, error)

@@ -123,6 +123,9 @@ type Uploads interface {
 	// ExpiredUploads returns at most limit sessions that expire before the
 	// given time, soonest first.
 	ExpiredUploads(ctx context.Context, before time.Time, limit int) ([]Upload, error)
+	// FinishedUploads returns at most limit finished sessions that became a blob,
+	// named by its primary digest, soonest to expire first, then by id.
+	FinishedUploads(ctx context.Context, blob digest.Digest, limit int) ([]Upload, error)
 }
 
 // Keeper checks and mends the database itself.

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"iter"
 	"time"
 
 	"artifactstore/cas/digest"
@@ -26,12 +25,17 @@ type Retention interface {
 	// Holds returns the holds on a package, those that cover it too, in the order
 	// of their roots and names; none for an unknown one.
 	Holds(ctx context.Context, k PackageKey) ([]Hold, error)
-	// PackagesUsing yields the keys of the packages that have a blob as a file or as their
-	// manifest and sort after a key, in the order of keys, each once.
-	PackagesUsing(ctx context.Context, blob digest.Digest, after PackageKey) iter.Seq2[PackageKey, error]
-	// LeasesOf returns the leases of a blob, those that have ended too, by
-	// repository, then by actor; none for an unknown one.
-	LeasesOf(ctx context.Context, blob digest.Digest) ([]Lease, error)
+	// References returns at most limit of what refers to a blob, in the order of
+	// packages, then of paths; none for an unknown one. Of more than limit it is not
+	// said which: a blob may have a million, and the cost does not depend on that.
+	// Blob has their number.
+	References(ctx context.Context, blob digest.Digest, limit int) ([]Reference, error)
+	// LeasesOf returns at most limit leases of a blob, those that have ended too: the
+	// latest end first, then by repository, then by actor; none for an unknown blob.
+	LeasesOf(ctx context.Context, blob digest.Digest, limit int) ([]Lease, error)
+	// IdleSince returns since when a blob is idle, or would be if nothing referred to
+	// it: the end of its last lease may be to come. An unknown one is fs.ErrNotExist.
+	IdleSince(ctx context.Context, blob digest.Digest) (time.Time, error)
 
 	// Expirable returns at most limit packages of a class that changed last before a
 	// time and for which a [PackageExpired] would fit: not held, and not named by
@@ -44,6 +48,9 @@ type Retention interface {
 	// Removal returns the removal of a blob from a backend that is under way, and
 	// fs.ErrNotExist where there is none. The blob need not be known.
 	Removal(ctx context.Context, blob digest.Digest, backendID string) (Removal, error)
+	// RemovalsOf returns the removals of a blob that are under way, by backend in byte
+	// order. The blob need not be known.
+	RemovalsOf(ctx context.Context, blob digest.Digest) ([]Removal, error)
 	// Removals returns at most limit removals under way on a backend whose blobs'
 	// SHA-256 sort after a digest, in ascending order.
 	Removals(ctx context.Context, backendID string, after digest.Digest, limit int) ([]Removal, error)

@@ -114,7 +114,7 @@ func compareKeeping(t fataler, ctx context.Context, r *postgres.Registry, m *reg
 	for _, p := range packages {
 		holds, err := r.Holds(ctx, p.PackageKey)
 		same("holds", holds, m.Holds(p.PackageKey), err)
-		var files []registry.File
+		var files []registry.PackageFile
 		for f, err := range r.Files(ctx, p.PackageKey, "") {
 			if err != nil {
 				t.Fatal(err)

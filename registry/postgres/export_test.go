@@ -49,7 +49,10 @@ const (
 	RemovedSQL         = removedSQL
 	CollectedSQL       = collectedSQL
 	HoldsSQL           = holdsSQL
-	PackagesUsingSQL   = packagesUsingSQL
+	ReferencesSQL      = referencesSQL
+	IdleSinceSQL       = idleSinceSQL
+	RemovalsOfSQL      = removalsOfSQL
+	FinishedUploadsSQL = finishedUploadsSQL
 	LeasesSQL          = leasesSQL
 	ExpirableSQL       = expirableSQL
 	RemovalSQL         = removalSQL

@@ -65,6 +65,18 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 	return page, last.PackageKey, nil
 }
 
+// storableKey returns the last key not after another that PostgreSQL takes.
+func storableKey(k registry.PackageKey) registry.PackageKey {
+	switch {
+	case !storable(k.Producer):
+		return registry.PackageKey{Producer: storablePart(k.Producer)}
+	case !storable(k.Name):
+		return registry.PackageKey{Producer: k.Producer, Name: storablePart(k.Name)}
+	}
+	k.Version = storablePart(k.Version)
+	return k
+}
+
 // storableLabels reports whether PostgreSQL can hold labels. In JSON, as a filter has
 // them, other texts would stand for what they are not.
 func storableLabels(labels map[string]string) bool {

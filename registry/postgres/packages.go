@@ -22,9 +22,12 @@ const (
 
 	packageSQL = `SELECT ` + packageColumns + ` FROM packages AS p WHERE ` + keySQL
 
+	// The blobs of a page are looked up one by one: the inner limits say so to the planner.
 	filesSQL = `
-SELECT f.path, f.blob FROM package_files AS f
-WHERE f.package = (SELECT id FROM packages WHERE ` + keySQL + `) AND f.path > $4 ORDER BY f.path LIMIT $5`
+SELECT f.path, ` + blobColumns + `
+FROM (SELECT path, blob FROM package_files
+      WHERE package = (SELECT id FROM packages WHERE ` + keySQL + `) AND path > $4 ORDER BY path LIMIT $5) AS f,
+LATERAL (SELECT * FROM blobs WHERE sha256 = f.blob LIMIT 1) AS b, ` + blobLocations + `ORDER BY f.path`
 
 	fileSQL = `
 SELECT f.path, f.blob FROM package_files AS f
@@ -80,14 +83,19 @@ func (r *Registry) Package(ctx context.Context, k registry.PackageKey) (registry
 }
 
 // Files implements [registry.Packages].
-func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.File, error] {
+func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.PackageFile, error] {
 	if !storable(k.Producer) || !storable(k.Name) || !storable(k.Version) {
-		return nothing[registry.File]()
+		return nothing[registry.PackageFile]()
 	}
-	return list[registry.File]{
+	return list[registry.PackageFile]{
 		what: "files of " + k.String(), sql: filesSQL, args: []any{k.Producer, k.Name, k.Version},
-		scan: scanFile,
-		key:  func(f registry.File) string { return f.Path },
+		scan: func(row pgx.CollectableRow) (f registry.PackageFile, err error) {
+			var b blobRow
+			err = row.Scan(append([]any{&f.Path}, b.targets()...)...)
+			f.Blob = b.blob()
+			return f, err
+		},
+		key: func(f registry.PackageFile) string { return f.Path },
 	}.walk(ctx, r, after)
 }
 

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"artifactstore/cas/digest"
@@ -20,18 +19,20 @@ FROM holds AS h JOIN packages AS root ON root.id = h.root
 WHERE h.package = (SELECT id FROM packages WHERE ` + keySQL + `)
 ORDER BY root.producer, root.name, root.version, h.hold`
 
-	// The packages of a blob are looked up one by one (the limit says so to the
-	// planner) and sorted: few blobs have many. What has it as a file and as its
-	// manifest comes once.
-	packagesUsingSQL = `
-SELECT p.producer, p.name, p.version
-FROM (SELECT package FROM package_files WHERE blob = $1 UNION SELECT id FROM packages WHERE manifest = $1) AS u (id),
+	// What refers to a blob is cut before it is looked up: a blob may be in a million
+	// packages. The inner orders are those of the indexes, and make the planner take them.
+	referencesSQL = `
+SELECT ` + packageColumns + `, u.path, ARRAY(SELECT DISTINCT h.hold FROM holds AS h WHERE h.package = p.id ORDER BY h.hold)
+FROM ((SELECT id, '' FROM packages WHERE manifest = $1 ORDER BY name LIMIT $2)
+      UNION ALL (SELECT package, path FROM package_files WHERE blob = $1 ORDER BY repository, package LIMIT $2)) AS u (id, path),
 LATERAL (SELECT * FROM packages WHERE id = u.id LIMIT 1) AS p
-WHERE (p.producer, p.name, p.version) > ($2, $3, $4) ORDER BY p.producer, p.name, p.version LIMIT $5`
+ORDER BY p.producer, p.name, p.version, u.path COLLATE "C" LIMIT $2`
 
 	leasesSQL = `
 SELECT repository, actor, producer, retention_class, until FROM leases
-WHERE blob = $1 ORDER BY repository COLLATE "C", actor COLLATE "C"`
+WHERE blob = $1 ORDER BY until DESC, repository COLLATE "C", actor COLLATE "C" LIMIT $2`
+
+	idleSinceSQL = `SELECT ` + idleSQL + ` FROM blobs AS b WHERE b.sha256 = $1`
 
 	// A hold is asked for row by row: the planner would rather join all of them.
 	expirableSQL = `
@@ -43,6 +44,7 @@ ORDER BY p.changed_at, p.producer, p.name, p.version LIMIT $3`
 
 	removalColumns = `sha256, backend_id, cause, since`
 	removalSQL     = `SELECT ` + removalColumns + ` FROM removals WHERE sha256 = $1 AND backend_id = $2 AND NOT ended`
+	removalsOfSQL  = `SELECT ` + removalColumns + ` FROM removals WHERE sha256 = $1 AND NOT ended ORDER BY backend_id COLLATE "C"`
 	removalsSQL    = `SELECT ` + removalColumns + ` FROM removals
 WHERE backend_id = $1 AND sha256 > $2 AND NOT ended ORDER BY sha256 LIMIT $3`
 )
@@ -74,50 +76,36 @@ func (r *Registry) Holds(ctx context.Context, k registry.PackageKey) ([]registry
 	return some(ctx, r, "holds of "+k.String(), scan, holdsSQL, k.Producer, k.Name, k.Version)
 }
 
-// PackagesUsing implements [registry.Retention].
-func (r *Registry) PackagesUsing(ctx context.Context, blob digest.Digest, after registry.PackageKey) iter.Seq2[registry.PackageKey, error] {
-	return func(yield func(registry.PackageKey, error) bool) {
-		from := storableKey(after)
-		for size := firstPage; ; size = pageSize {
-			keys, err := some(ctx, r, "packages using "+blob.String(), pgx.RowToStructByPos[registry.PackageKey],
-				packagesUsingSQL, blob.Sum(), from.Producer, from.Name, from.Version, size)
-			if err != nil {
-				yield(registry.PackageKey{}, err)
-				return
-			}
-			for _, k := range keys {
-				if k.Compare(after) > 0 && !yield(k, nil) {
-					return
-				}
-			}
-			if len(keys) < size {
-				return
-			}
-			from = keys[len(keys)-1]
+// References implements [registry.Retention].
+func (r *Registry) References(ctx context.Context, blob digest.Digest, limit int) ([]registry.Reference, error) {
+	scan := func(row pgx.CollectableRow) (ref registry.Reference, err error) {
+		var p packageRow
+		if err := row.Scan(append(p.targets(), &ref.Path, &ref.Holds)...); err != nil {
+			return ref, err
 		}
+		if len(ref.Holds) == 0 {
+			ref.Holds = nil
+		}
+		ref.Package, err = p.value()
+		return ref, err
 	}
-}
-
-// storableKey returns the last key not after another that PostgreSQL takes.
-func storableKey(k registry.PackageKey) registry.PackageKey {
-	switch {
-	case !storable(k.Producer):
-		return registry.PackageKey{Producer: storablePart(k.Producer)}
-	case !storable(k.Name):
-		return registry.PackageKey{Producer: k.Producer, Name: storablePart(k.Name)}
-	}
-	k.Version = storablePart(k.Version)
-	return k
+	return some(ctx, r, "references of "+blob.String(), scan, referencesSQL, blob.Sum(), max(limit, 0))
 }
 
 // LeasesOf implements [registry.Retention].
-func (r *Registry) LeasesOf(ctx context.Context, blob digest.Digest) ([]registry.Lease, error) {
+func (r *Registry) LeasesOf(ctx context.Context, blob digest.Digest, limit int) ([]registry.Lease, error) {
 	scan := func(row pgx.CollectableRow) (l registry.Lease, err error) {
 		err = row.Scan(&l.Repository, &l.Actor, &l.Producer, &l.RetentionClass, &l.Until)
 		l.Until = l.Until.UTC()
 		return l, err
 	}
-	return some(ctx, r, "leases of "+blob.String(), scan, leasesSQL, blob.Sum())
+	return some(ctx, r, "leases of "+blob.String(), scan, leasesSQL, blob.Sum(), max(limit, 0))
+}
+
+// IdleSince implements [registry.Retention].
+func (r *Registry) IdleSince(ctx context.Context, blob digest.Digest) (time.Time, error) {
+	since, err := one(ctx, r, "idle time of "+blob.String(), pgx.RowTo[time.Time], idleSinceSQL, blob.Sum())
+	return since.UTC(), err
 }
 
 // Expirable implements [registry.Retention].
@@ -129,6 +117,11 @@ func (r *Registry) Expirable(ctx context.Context, class string, before time.Time
 // Removal implements [registry.Retention].
 func (r *Registry) Removal(ctx context.Context, blob digest.Digest, backendID string) (registry.Removal, error) {
 	return one(ctx, r, fmt.Sprintf("removal of %s from %s", blob, backendID), scanRemoval, removalSQL, blob.Sum(), backendID)
+}
+
+// RemovalsOf implements [registry.Retention].
+func (r *Registry) RemovalsOf(ctx context.Context, blob digest.Digest) ([]registry.Removal, error) {
+	return some(ctx, r, "removals of "+blob.String(), scanRemoval, removalsOfSQL, blob.Sum())
 }
 
 // Removals implements [registry.Retention].

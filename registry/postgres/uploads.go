@@ -30,6 +30,9 @@ WHERE id = $1 AND version = $2 RETURNING ` + uploadColumns
 
 	expiredUploadsSQL = `
 SELECT ` + uploadColumns + ` FROM uploads WHERE expires_at < $1 ORDER BY expires_at, id LIMIT $2`
+
+	finishedUploadsSQL = `
+SELECT ` + uploadColumns + ` FROM uploads WHERE finished = $1 ORDER BY expires_at, id LIMIT $2`
 )
 
 // CreateUpload implements [registry.Uploads].
@@ -116,6 +119,11 @@ func (r *Registry) ExpiredUploads(ctx context.Context, before time.Time, limit i
 		}
 		return pgx.CollectRows(rows, scanUpload)
 	})
+}
+
+// FinishedUploads implements [registry.Uploads].
+func (r *Registry) FinishedUploads(ctx context.Context, blob digest.Digest, limit int) ([]registry.Upload, error) {
+	return some(ctx, r, "read uploads of "+blob.String(), scanUpload, finishedUploadsSQL, blob.Sum(), max(limit, 0))
 }
 
 func oneUpload(ctx context.Context, conn *pgxpool.Conn, sql string, args ...any) (registry.Upload, error) {

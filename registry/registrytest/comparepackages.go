@@ -83,7 +83,7 @@ func (c comparison) usedIn(name string, blob digest.Digest) {
 		return
 	}
 	p, unknown := c.model.Package(k)
-	uses := p.Manifest == blob || slices.ContainsFunc(c.model.Files(k, ""), func(f registry.File) bool { return f.Blob == blob })
+	uses := p.Manifest == blob || slices.ContainsFunc(c.model.Files(k, ""), func(f registry.PackageFile) bool { return f.SHA256 == blob })
 	if unknown != nil || p.Format != registry.FormatOCI || k.Name != name || !uses {
 		c.t.Errorf("UsedIn %s %s: %s does not use it", name, blob, k)
 	}

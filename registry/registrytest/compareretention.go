@@ -26,15 +26,20 @@ func (c keeper) holds(k registry.PackageKey) {
 // blob compares all that keeps a blob.
 func (c keeper) blob(d digest.Digest) {
 	c.t.Helper()
-	using := all(c.t, "PackagesUsing", c.reg.PackagesUsing(c.ctx, d, registry.PackageKey{}))
-	diff(c.t, "PackagesUsing "+d.String(), using, c.model.PackagesUsing(d, registry.PackageKey{}))
-	leases, err := c.reg.LeasesOf(c.ctx, d)
-	same(comparison{t: c.t}, "LeasesOf "+d.String(), leases, err, c.model.LeasesOf(d), nil)
+	references, err := c.reg.References(c.ctx, d, 1000)
+	same(comparison{t: c.t}, "References of "+d.String(), references, err, c.model.References(d), nil)
+	leases, err := c.reg.LeasesOf(c.ctx, d, 1000)
+	same(comparison{t: c.t}, "LeasesOf "+d.String(), leases, err, c.model.LeasesOf(d, 1000), nil)
+	since, err := c.reg.IdleSince(c.ctx, d)
+	want, wantErr := c.model.IdleSince(d)
+	same(comparison{t: c.t}, "IdleSince of "+d.String(), since, err, want, wantErr)
 }
 
-// backend compares the removals of a backend, and of one blob from it.
+// backend compares the removals of a backend, and those of one blob.
 func (c keeper) backend(id string, blob digest.Digest) {
 	c.t.Helper()
+	removals, err := c.reg.RemovalsOf(c.ctx, blob)
+	same(comparison{t: c.t}, "RemovalsOf "+blob.String(), removals, err, c.model.RemovalsOf(blob), nil)
 	r, err := c.reg.Removal(c.ctx, blob, id)
 	want, wantErr := c.model.Removal(blob, id)
 	same(comparison{t: c.t}, "Removal of "+blob.String()+" from "+id, r, err, want, wantErr)

@@ -44,9 +44,9 @@ func (m *memory) Package(_ context.Context, k registry.PackageKey) (registry.Pac
 	return m.model.Package(k)
 }
 
-func (m *memory) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.File, error] {
-	return list(ctx, m, after, func(after string) []registry.File { return m.model.Files(k, after) },
-		func(f registry.File) string { return f.Path })
+func (m *memory) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.PackageFile, error] {
+	return list(ctx, m, after, func(after string) []registry.PackageFile { return m.model.Files(k, after) },
+		func(f registry.PackageFile) string { return f.Path })
 }
 
 func (m *memory) File(_ context.Context, k registry.PackageKey, path string) (registry.File, error) {
@@ -54,7 +54,7 @@ func (m *memory) File(_ context.Context, k registry.PackageKey, path string) (re
 	defer m.mu.Unlock()
 	for _, f := range m.model.Files(k, "") {
 		if f.Path == path {
-			return f, nil
+			return registry.File{Path: path, Blob: f.SHA256}, nil
 		}
 	}
 	return registry.File{}, fs.ErrNotExist

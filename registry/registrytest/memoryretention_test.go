@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
-	"iter"
 	"testing"
 	"time"
 
@@ -54,23 +53,29 @@ func (m *memory) Holds(_ context.Context, k registry.PackageKey) ([]registry.Hol
 	return m.model.Holds(k), nil
 }
 
-func (m *memory) PackagesUsing(ctx context.Context, blob digest.Digest, after registry.PackageKey) iter.Seq2[registry.PackageKey, error] {
-	return func(yield func(registry.PackageKey, error) bool) {
-		m.mu.Lock()
-		keys := m.model.PackagesUsing(blob, after)
-		m.mu.Unlock()
-		for _, k := range keys {
-			if !yield(k, ctx.Err()) {
-				return
-			}
-		}
-	}
-}
-
-func (m *memory) LeasesOf(_ context.Context, blob digest.Digest) ([]registry.Lease, error) {
+func (m *memory) References(_ context.Context, blob digest.Digest, limit int) ([]registry.Reference, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.model.LeasesOf(blob), nil
+	all := m.model.References(blob)
+	return all[:min(limit, len(all))], nil
+}
+
+func (m *memory) LeasesOf(_ context.Context, blob digest.Digest, limit int) ([]registry.Lease, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.model.LeasesOf(blob, limit), nil
+}
+
+func (m *memory) IdleSince(_ context.Context, blob digest.Digest) (time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.model.IdleSince(blob)
+}
+
+func (m *memory) RemovalsOf(_ context.Context, blob digest.Digest) ([]registry.Removal, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.model.RemovalsOf(blob), nil
 }
 
 func (m *memory) Expirable(_ context.Context, class string, before time.Time, limit int) ([]registry.Package, error) {

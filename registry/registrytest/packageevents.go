@@ -22,7 +22,7 @@ func testPackageCreated(t *testing.T, db *database) {
 		Labels: d.Labels, Revision: 1, CreatedAt: at, ChangedAt: at,
 	}
 	diff(t, "package of files", mustPackage(t, other, d.Package), want)
-	diff(t, "its files", all(t, "Files", other.Files(t.Context(), d.Package, "")), d.Files)
+	diff(t, "its files", filesOf(t, other.Files(t.Context(), d.Package, "")), d.Files)
 
 	m := saying(manifest("team/app", 3, 1, 2), func(o *registry.OCI) {
 		o.ArtifactType, o.Subject, o.Named = "application/spdx+json", stored(9).BLAKE3.String(), withSHA512(stored(3)).SHA512
@@ -35,7 +35,7 @@ func testPackageCreated(t *testing.T, db *database) {
 		OCI: m.OCI, Manifest: blob(3), Revision: 1, CreatedAt: at, ChangedAt: at,
 	}
 	diff(t, "manifest", mustPackage(t, other, m.Package), want)
-	diff(t, "what it names", all(t, "Files", other.Files(t.Context(), m.Package, "")), m.Files)
+	diff(t, "what it names", filesOf(t, other.Files(t.Context(), m.Package, "")), m.Files)
 	for _, k := range []registry.PackageKey{filesKey("2"), {Producer: "ci", Name: "tools", Version: "1"},
 		{Producer: "ci-2", Name: "tool", Version: "1"}, manifestKey("team", 3), manifestKey("team/app", 1)} {
 		_, err := other.Package(t.Context(), k)
@@ -54,7 +54,7 @@ func testPackageOfManyFiles(t *testing.T, db *database) {
 		list[i] = file(fmt.Sprintf("%05d", i), 1+i%2)
 	}
 	mustAppend(t, r, by("ci", files("1", list...))...)
-	diff(t, "Files", all(t, "Files", r.Files(t.Context(), filesKey("1"), "")), list)
+	diff(t, "Files", filesOf(t, r.Files(t.Context(), filesKey("1"), "")), list)
 	if got := mustBlob(t, r, blob(1)).References; got != n/2 {
 		t.Errorf("%d references, want %d", got, n/2)
 	}
@@ -181,7 +181,7 @@ func testPackageChanges(t *testing.T, db *database) {
 		want.ChangedAt = step(t, r, d).Time
 		want.Revision++
 		diff(t, d.Type(), mustPackage(t, other, k), want)
-		diff(t, "files after "+d.Type(), all(t, "Files", other.Files(t.Context(), k, "")), list)
+		diff(t, "files after "+d.Type(), filesOf(t, other.Files(t.Context(), k, "")), list)
 	}
 	change(added("1", "a", 2), file("a", 2), file("b", 1))
 	change(added("1", "b", 2), file("a", 2), file("b", 2)) // takes the place
@@ -237,7 +237,7 @@ func testPackageDeleted(t *testing.T, db *database) {
 	mustAppend(t, r, by("ann", deleted(filesKey("1")), deleted(manifestKey("app", 2)))...)
 	_, err = other.Package(t.Context(), filesKey("1"))
 	wantError(t, "deleted package", err, fs.ErrNotExist)
-	diff(t, "Files of a deleted package", all(t, "Files", other.Files(t.Context(), filesKey("1"), "")), []registry.File{})
+	diff(t, "Files of a deleted package", filesOf(t, other.Files(t.Context(), filesKey("1"), "")), []registry.File{})
 	diff(t, "Repositories", all(t, "Repositories", other.Repositories(t.Context(), "")), []string{"team/app"})
 	at := step(t, r, files("1", file("b", 2))).Time // the name is free again
 	if p := mustPackage(t, other, filesKey("1")); p.Revision != 1 || !p.CreatedAt.Equal(at) {

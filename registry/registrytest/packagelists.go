@@ -44,6 +44,16 @@ func shuffled() []string {
 	return mixed
 }
 
+// filesOf returns what a list of files names, without what is known of the blobs.
+func filesOf(t *testing.T, seq iter.Seq2[registry.PackageFile, error]) []registry.File {
+	t.Helper()
+	files := []registry.File{}
+	for _, f := range all(t, "Files", seq) {
+		files = append(files, registry.File{Path: f.Path, Blob: f.SHA256})
+	}
+	return files
+}
+
 func testFiles(t *testing.T, db *database) {
 	r, other := db.open(), db.open()
 	mustAppend(t, r, located(1, 2)...)
@@ -55,9 +65,14 @@ func testFiles(t *testing.T, db *database) {
 	for _, path := range tricky {
 		want = append(want, file(path, 1+slices.Index(shuffled(), path)%2))
 	}
-	listed(t, "Files", func(ctx context.Context, after string) iter.Seq2[registry.File, error] {
+	mustAppend(t, r, by("ci", recorded(1, "far"), leased(2, day(3)), of("app", leased(2, day(2))), failed(2, "local"))...)
+	withBlobs := make([]registry.PackageFile, len(want))
+	for i, f := range want {
+		withBlobs[i] = registry.PackageFile{Path: f.Path, Blob: mustBlob(t, r, f.Blob)}
+	}
+	listed(t, "Files", func(ctx context.Context, after string) iter.Seq2[registry.PackageFile, error] {
 		return other.Files(ctx, filesKey("1"), after)
-	}, func(f registry.File) string { return f.Path }, want)
+	}, func(f registry.PackageFile) string { return f.Path }, withBlobs)
 	for _, f := range want {
 		got, err := other.File(t.Context(), filesKey("1"), f.Path)
 		if err != nil || got != f {
@@ -69,7 +84,7 @@ func testFiles(t *testing.T, db *database) {
 			t.Errorf("File %q of %s: %v", path, k, err)
 		}
 	}
-	diff(t, "Files of an unknown package", all(t, "Files", r.Files(t.Context(), filesKey("3"), "")), []registry.File{})
+	diff(t, "Files of an unknown package", filesOf(t, r.Files(t.Context(), filesKey("3"), "")), []registry.File{})
 }
 
 func testTags(t *testing.T, db *database) {
@@ -115,7 +130,7 @@ func testAppendWhileListing(t *testing.T, db *database) {
 			t.Fatalf("Files: %v", err)
 		}
 		more(added("1", "a"+f.Path, 1))
-		mustBlob(t, r, f.Blob)
+		mustBlob(t, r, f.SHA256)
 	}
 	for tag, err := range r.Tags(t.Context(), "b", "") {
 		if err != nil {

@@ -61,6 +61,7 @@ var cases = []testCase{
 	{"UploadVersions", testUploadVersions},
 	{"UploadSavedAtOnce", testUploadSavedAtOnce},
 	{"ExpiredUploads", testExpiredUploads},
+	{"FinishedUploads", testFinishedUploads},
 	{"Check", testCheck},
 	{"CheckBesideAppends", testCheckBesideAppends},
 	{"Rebuild", testRebuild},

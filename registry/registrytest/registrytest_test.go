@@ -226,6 +226,16 @@ func (m *memory) ExpiredUploads(_ context.Context, before time.Time, limit int) 
 	return all[:min(limit, len(all))], nil
 }
 
+func (m *memory) FinishedUploads(_ context.Context, blob digest.Digest, limit int) ([]registry.Upload, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(m.uploads), func(a, b registry.Upload) int {
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), cmp.Compare(a.ID, b.ID))
+	})
+	all = slices.DeleteFunc(all, func(u registry.Upload) bool { return u.Finished != blob })
+	return all[:min(limit, len(all))], nil
+}
+
 func (m *memory) Check(ctx context.Context, progress func(position, last uint64)) (registry.Report, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

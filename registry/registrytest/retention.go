@@ -41,7 +41,7 @@ var retentionCases = []testCase{
 	{"Expirable", testExpirable},
 	{"ListPackages", testListPackages},
 	{"ListByLabels", testListByLabels},
-	{"PackagesUsing", testPackagesUsing},
+	{"ReferencesOf", testReferencesOf},
 	{"LeasesOf", testLeasesOf},
 	{"CheckRetention", testCheckRetention},
 	{"RandomRetentionHistories", testRandomRetentionHistories},

@@ -65,7 +65,7 @@ func testListByLabels(t *testing.T, db *database) {
 	}
 }
 
-func testPackagesUsing(t *testing.T, db *database) {
+func testReferencesOf(t *testing.T, db *database) {
 	r, other := db.keeping(), db.keeping()
 	mustAppend(t, r, located(1, 2, 3)...)
 	for i, version := range shuffled() {
@@ -73,13 +73,36 @@ func testPackagesUsing(t *testing.T, db *database) {
 			mustAppend(t, r, by("ci", files(version, file("a", 1), file("b", 1), file("c", 2+i%2)))...)
 		}
 	}
-	mustAppend(t, r, by("ci", manifest("app", 1), manifest("app", 2, 1, 2), files("sealed"), sealed("sealed", 1, 1), files("gone", file("a", 1)), deleted(filesKey("gone")))...)
+	mustAppend(t, r, by("ci", manifest("app", 1), manifest("app", 2, 1, 2), files("sealed", file("z", 1)), sealed("sealed", 1, 1),
+		files("gone", file("a", 1)), deleted(filesKey("gone")))...)
+	mustAppend(t, r, by("ci", held(manifestKey("app", 2), "law", manifestKey("app", 1)), held(manifestKey("app", 1), "case"),
+		held(manifestKey("app", 1), "law"))...)
 	m := replay(t, records(t, r, 0))
 	for n := 1; n <= 4; n++ {
-		want := m.PackagesUsing(blob(n), registry.PackageKey{})
-		diff(t, "PackagesUsing", all(t, "PackagesUsing", other.PackagesUsing(t.Context(), blob(n), registry.PackageKey{})), want)
-		for i, k := range want {
-			diff(t, "PackagesUsing after "+k.String(), all(t, "PackagesUsing", other.PackagesUsing(t.Context(), blob(n), k)), want[i+1:])
+		want := m.References(blob(n))
+		for _, limit := range []int{0, 1, 2, len(want), 1000} {
+			got, err := other.References(t.Context(), blob(n), limit)
+			if err != nil || len(got) != min(limit, len(want)) {
+				t.Fatalf("%d references of blob %d: %d, %v; there are %d", limit, n, len(got), err, len(want))
+			}
+			diff(t, "those of them", got, among(want, got))
 		}
 	}
+}
+
+// among returns the wanted references that were got, each as often and in the order
+// in which they are wanted.
+func among(want, got []registry.Reference) []registry.Reference {
+	left := map[string]int{}
+	for _, ref := range got {
+		left[ref.PackageKey.String()+" "+ref.Path]++
+	}
+	var found []registry.Reference
+	for _, ref := range want {
+		if what := ref.PackageKey.String() + " " + ref.Path; left[what] > 0 {
+			left[what]--
+			found = append(found, ref)
+		}
+	}
+	return found
 }

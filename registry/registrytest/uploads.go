@@ -3,6 +3,7 @@ package registrytest
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -144,5 +145,39 @@ func testExpiredUploads(t *testing.T, db *database) {
 			t.Fatalf("ExpiredUploads: %v", err)
 		}
 		diff(t, fmt.Sprintf("%d that expire before day %d", c.limit, c.before), got, all[:c.want])
+	}
+}
+
+func testFinishedUploads(t *testing.T, db *database) {
+	r, other := db.open(), db.open()
+	var of1 []registry.Upload
+	for _, n := range []int{3, 1, 4, 2, 5} {
+		u := mustCreate(t, r, session(n))
+		switch n {
+		case 4: // stays open
+			continue
+		case 5:
+			u.Finished = blob(2)
+		default:
+			u.Finished = blob(1)
+		}
+		saved, err := r.SaveUpload(t.Context(), u)
+		if err != nil {
+			t.Fatalf("SaveUpload: %v", err)
+		}
+		if n != 5 {
+			of1 = append(of1, saved)
+		}
+	}
+	slices.SortFunc(of1, func(a, b registry.Upload) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+	for limit := range len(of1) + 2 {
+		got, err := other.FinishedUploads(t.Context(), blob(1), limit)
+		if err != nil {
+			t.Fatalf("FinishedUploads: %v", err)
+		}
+		diff(t, fmt.Sprintf("%d uploads that became a blob", limit), got, of1[:min(limit, len(of1))])
+	}
+	if got, err := other.FinishedUploads(t.Context(), blob(3), 9); err != nil || len(got) != 0 {
+		t.Errorf("uploads of a blob that none became: %v, %v", got, err)
 	}
 }

@@ -16,7 +16,8 @@ type list[T any] struct {
 	sql  string
 	args []driver.Value // before those of the key and the size of a page
 	of   func(row []driver.Value) (T, error)
-	key  func(T) []driver.Value // by which the query orders
+	more func(last *T, row []driver.Value) bool // where not nil: takes a row that belongs to the one before
+	key  func(T) []driver.Value                 // by which the query orders
 }
 
 func (l list[T]) walk(ctx context.Context, r *Registry, after []driver.Value, wrap func(error) error) iter.Seq2[T, error] {
@@ -45,6 +46,9 @@ func (l list[T]) walk(ctx context.Context, r *Registry, after []driver.Value, wr
 func (l list[T]) page(ctx context.Context, r *Registry, after []driver.Value, size int) (found []T, err error) {
 	err = r.read(ctx, func(c *conn) error {
 		return c.query(context.Background(), l.sql, func(row []driver.Value) error {
+			if n := len(found); n > 0 && l.more != nil && l.more(&found[n-1], row) {
+				return nil
+			}
 			t, err := l.of(row)
 			if err == nil {
 				found = append(found, t)

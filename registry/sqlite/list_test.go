@@ -30,7 +30,7 @@ func TestLists(t *testing.T) {
 		mustAppend(t, r, events...)
 		wantList(t, "tags", r.Tags(t.Context(), "team/app", ""), names, func(t registry.Tag) string { return t.Name })
 		wantList(t, "repositories", r.Repositories(t.Context(), "u"), names, func(s string) string { return s })
-		wantList(t, "files", r.Files(t.Context(), tool, ""), paths, func(f registry.File) string { return f.Path })
+		wantList(t, "files", r.Files(t.Context(), tool, ""), paths, func(f registry.PackageFile) string { return f.Path })
 		slices.Sort(versions)
 		subjects := []string{"none", blob(0).SHA256.String(), blob(0).SHA256.String()}
 		wantList(t, "referrers", r.Referrers(t.Context(), "team/app", subjects, "application/spdx+json", ""), versions,

@@ -21,9 +21,12 @@ const (
 	selectPackage = `SELECT ` + packageColumns + ` FROM packages p LEFT JOIN blobs b ON b.position = p.manifest
 WHERE p.producer = ?1 AND p.name = ?2 AND p.version = ?3`
 
-	selectFiles = `SELECT f.path, b.sha256 FROM package_files f JOIN blobs b ON b.position = f.blob
-WHERE f.package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3)
-AND f.path > ?4 ORDER BY f.path LIMIT ?5`
+	// The page is cut before the join, so that a file comes with all locations of its blob.
+	selectFiles = `SELECT ` + blobColumns + `, f.path
+FROM (SELECT path, blob FROM package_files
+  WHERE package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3)
+  AND path > ?4 ORDER BY path LIMIT ?5) f
+CROSS JOIN blobs b ON b.position = f.blob LEFT JOIN locations l ON l.blob = b.position ORDER BY f.path, l.position`
 
 	selectFile = `SELECT f.path, b.sha256 FROM package_files f JOIN blobs b ON b.position = f.blob
 WHERE f.package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3) AND f.path = ?4`
@@ -95,12 +98,23 @@ func (r *Registry) Package(ctx context.Context, k registry.PackageKey) (p regist
 }
 
 // Files implements registry.Packages.
-func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.File, error] {
-	files := list[registry.File]{
+func (r *Registry) Files(ctx context.Context, k registry.PackageKey, after string) iter.Seq2[registry.PackageFile, error] {
+	files := list[registry.PackageFile]{
 		sql:  selectFiles,
 		args: []driver.Value{k.Producer, k.Name, k.Version},
-		of:   func(row []driver.Value) (registry.File, error) { return fileOf(row), nil },
-		key:  func(f registry.File) []driver.Value { return []driver.Value{f.Path} },
+		of: func(row []driver.Value) (registry.PackageFile, error) {
+			f := registry.PackageFile{Path: row[besideBlob].(string), Blob: blobOf(row)}
+			addLocation(&f.Blob, row)
+			return f, nil
+		},
+		more: func(last *registry.PackageFile, row []driver.Value) bool {
+			same := last.Path == row[besideBlob].(string)
+			if same {
+				addLocation(&last.Blob, row)
+			}
+			return same
+		},
+		key: func(f registry.PackageFile) []driver.Value { return []driver.Value{f.Path} },
 	}
 	return files.walk(ctx, r, []driver.Value{after}, func(err error) error { return fmt.Errorf("files of %s: %w", k, err) })
 }

@@ -36,10 +36,11 @@ OR EXISTS (SELECT 1 FROM leases WHERE repository = ?1 AND until > ?2 AND reposit
 
 var selectManifestBy = byDigest(selectManifest)
 
-// Where the columns of a package and of a tag begin, after those of a blob.
+// Where the columns of a package, or of what else is beside a blob, begin, and
+// those of a tag.
 const (
-	packageAt = 12
-	tagAt     = packageAt + 16
+	besideBlob = 12
+	tagAt      = besideBlob + 16
 )
 
 // ManifestByTag implements registry.Packages.
@@ -70,7 +71,7 @@ func (r *Registry) manifest(ctx context.Context, sql string, also func(row []dri
 			if also != nil {
 				also(row)
 			}
-			if p, err = packageOf(row[packageAt:]); err != nil {
+			if p, err = packageOf(row[besideBlob:]); err != nil {
 				return err
 			}
 		}

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/json"
 	"fmt"
-	"iter"
 	"time"
 
 	"artifactstore/cas/digest"
@@ -17,16 +17,20 @@ FROM holds h JOIN packages root ON root.position = h.root
 WHERE h.package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3)
 ORDER BY root.producer, root.name, root.version, h.hold`
 
-	// The packages of a blob are sorted: few blobs have many. What has it as a file and as
-	// its manifest comes once.
-	selectPackagesUsing = `SELECT p.producer, p.name, p.version FROM (
-  SELECT package FROM package_files WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1)
-  UNION SELECT position FROM packages WHERE manifest = (SELECT position FROM blobs WHERE sha256 = ?1)) used
-CROSS JOIN packages p ON p.position = used.package
-WHERE (p.producer, p.name, p.version) > (?2, ?3, ?4) ORDER BY p.producer, p.name, p.version LIMIT ?5`
+	// What refers to a blob is cut before it is looked up: a blob may be in a million packages.
+	selectReferences = `SELECT ` + packageColumns + `, used.path,
+(SELECT json_group_array(hold) FROM (SELECT DISTINCT hold FROM holds WHERE package = p.position ORDER BY hold))
+FROM (
+  SELECT * FROM (SELECT position AS package, '' AS path FROM packages WHERE manifest = (SELECT position FROM blobs WHERE sha256 = ?1) LIMIT ?2)
+  UNION ALL
+  SELECT * FROM (SELECT package, path FROM package_files WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) LIMIT ?2)) used
+CROSS JOIN packages p ON p.position = used.package LEFT JOIN blobs b ON b.position = p.manifest
+ORDER BY p.producer, p.name, p.version, used.path LIMIT ?2`
 
 	selectLeases = `SELECT repository, actor, producer, retention_class, until FROM leases
-WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) ORDER BY repository, actor`
+WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) ORDER BY until DESC, repository, actor LIMIT ?2`
+
+	selectIdleSince = `SELECT ` + idle + ` FROM blobs b WHERE sha256 = ?1`
 
 	selectExpirable = `SELECT ` + packageColumns + ` FROM packages p LEFT JOIN blobs b ON b.position = p.manifest
 WHERE p.retention_class = ?1 AND p.changed_at < ?2
@@ -34,6 +38,8 @@ AND NOT EXISTS (SELECT 1 FROM holds WHERE package = p.position) AND NOT ` + name
 ORDER BY p.changed_at, p.producer, p.name, p.version LIMIT ?3`
 
 	selectRemoval = `SELECT sha256, backend_id, cause, since FROM removals WHERE sha256 = ?1 AND backend_id = ?2 AND ended = 0`
+
+	selectRemovalsOf = `SELECT sha256, backend_id, cause, since FROM removals WHERE sha256 = ?1 AND ended = 0 ORDER BY backend_id`
 
 	selectRemovals = `SELECT sha256, backend_id, cause, since FROM removals
 WHERE backend_id = ?1 AND sha256 > ?2 AND ended = 0 ORDER BY sha256 LIMIT ?3`
@@ -65,33 +71,48 @@ func (r *Registry) Holds(ctx context.Context, k registry.PackageKey) ([]registry
 	return holds, nil
 }
 
-// PackagesUsing implements registry.Retention.
-func (r *Registry) PackagesUsing(ctx context.Context, blob digest.Digest, after registry.PackageKey) iter.Seq2[registry.PackageKey, error] {
-	keys := list[registry.PackageKey]{
-		sql:  selectPackagesUsing,
-		args: []driver.Value{blob.Sum()},
-		of:   func(row []driver.Value) (registry.PackageKey, error) { return keyOf(row), nil },
-		key:  keyColumns,
+// References implements registry.Retention.
+func (r *Registry) References(ctx context.Context, blob digest.Digest, limit int) ([]registry.Reference, error) {
+	found, err := all(ctx, r, selectReferences, func(row []driver.Value) (ref registry.Reference, err error) {
+		if ref.Package, err = packageOf(row); err != nil {
+			return ref, err
+		}
+		ref.Path = row[16].(string)
+		if holds := row[17].(string); holds != "[]" {
+			err = json.Unmarshal([]byte(holds), &ref.Holds)
+		}
+		return ref, err
+	}, blob.Sum(), int64(max(limit, 0)))
+	if err != nil {
+		return nil, fmt.Errorf("references of %s: %w", blob, err)
 	}
-	return keys.walk(ctx, r, keyColumns(after), func(err error) error { return fmt.Errorf("packages using %s: %w", blob, err) })
-}
-
-func keyColumns(k registry.PackageKey) []driver.Value {
-	return []driver.Value{k.Producer, k.Name, k.Version}
+	return found, nil
 }
 
 // LeasesOf implements registry.Retention.
-func (r *Registry) LeasesOf(ctx context.Context, blob digest.Digest) ([]registry.Lease, error) {
+func (r *Registry) LeasesOf(ctx context.Context, blob digest.Digest, limit int) ([]registry.Lease, error) {
 	leases, err := all(ctx, r, selectLeases, func(row []driver.Value) (registry.Lease, error) {
 		return registry.Lease{
 			Repository: row[0].(string), Actor: row[1].(string), Producer: row[2].(string),
 			RetentionClass: row[3].(string), Until: moment(row[4]),
 		}, nil
-	}, blob.Sum())
+	}, blob.Sum(), int64(max(limit, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("leases of %s: %w", blob, err)
 	}
 	return leases, nil
+}
+
+// IdleSince implements registry.Retention.
+func (r *Registry) IdleSince(ctx context.Context, blob digest.Digest) (since time.Time, err error) {
+	err = r.find(ctx, selectIdleSince, func(row []driver.Value) error {
+		since = moment(row[0])
+		return nil
+	}, blob.Sum())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("idle time of %s: %w", blob, err)
+	}
+	return since, nil
 }
 
 // Expirable implements registry.Retention.
@@ -113,6 +134,15 @@ func (r *Registry) Removal(ctx context.Context, blob digest.Digest, backendID st
 		return registry.Removal{}, fmt.Errorf("removal of %s from %s: %w", blob, backendID, err)
 	}
 	return removal, nil
+}
+
+// RemovalsOf implements registry.Retention.
+func (r *Registry) RemovalsOf(ctx context.Context, blob digest.Digest) ([]registry.Removal, error) {
+	removals, err := all(ctx, r, selectRemovalsOf, removalOf, blob.Sum())
+	if err != nil {
+		return nil, fmt.Errorf("removals of %s: %w", blob, err)
+	}
+	return removals, nil
 }
 
 // Removals implements registry.Retention.

@@ -24,6 +24,8 @@ WHERE id = ?1 AND version = ?2`
 	deleteUpload = `DELETE FROM uploads WHERE id = ?1 AND version = ?2`
 
 	selectExpired = `SELECT ` + uploadColumns + ` FROM uploads WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2`
+
+	selectFinished = `SELECT ` + uploadColumns + ` FROM uploads WHERE finished = ?1 ORDER BY expires_at, id LIMIT ?2`
 )
 
 // CreateUpload implements registry.Uploads.
@@ -124,6 +126,19 @@ func (r *Registry) ExpiredUploads(ctx context.Context, before time.Time, limit i
 	})
 	if err != nil {
 		return nil, fmt.Errorf("expired uploads: %w", err)
+	}
+	return found, nil
+}
+
+// FinishedUploads implements registry.Uploads.
+func (r *Registry) FinishedUploads(ctx context.Context, blob digest.Digest, limit int) ([]registry.Upload, error) {
+	var found []registry.Upload
+	err := r.read(ctx, func(c *conn) (err error) {
+		found, err = uploads(c, selectFinished, blob.Sum(), int64(max(limit, 0)))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("uploads of %s: %w", blob, err)
 	}
 	return found, nil
 }

@@ -126,17 +126,22 @@ func (s *blobs) add(row []driver.Value) error {
 	if n := len(*s); n == 0 || !bytes.Equal((*s)[n-1].SHA256.Sum(), row[0].([]byte)) {
 		*s = append(*s, blobOf(row))
 	}
-	if row[7] != nil {
-		b := &(*s)[len(*s)-1]
-		b.Locations = append(b.Locations, registry.Location{
-			BackendID:  row[7].(string),
-			State:      registry.State(row[8].(string)),
-			Reason:     registry.Reason(text(row[9])),
-			RecordedAt: moment(row[10]),
-			VerifiedAt: momentOf(row[11]),
-		})
-	}
+	addLocation(&(*s)[len(*s)-1], row)
 	return nil
+}
+
+// addLocation adds the location of a row, which may have none.
+func addLocation(b *registry.Blob, row []driver.Value) {
+	if row[7] == nil {
+		return
+	}
+	b.Locations = append(b.Locations, registry.Location{
+		BackendID:  row[7].(string),
+		State:      registry.State(row[8].(string)),
+		Reason:     registry.Reason(text(row[9])),
+		RecordedAt: moment(row[10]),
+		VerifiedAt: momentOf(row[11]),
+	})
 }
 
 func blobOf(row []driver.Value) registry.Blob {

@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- Which finished uploads answer with a blob.
+CREATE INDEX uploads_finished ON uploads (finished, expires_at, id) WHERE finished IS NOT NULL;
