@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 	"unicode"
 
@@ -106,14 +107,14 @@ func (s *Store) repair(ctx context.Context, b registry.Blob, at registry.Locatio
 	}
 	r.Error = err.Error()
 	r.LeasedUntil = b.LeasedUntil
-	for k, err := range s.reg.PackagesUsing(ctx, b.SHA256, PackageKey{}) {
-		if err != nil {
-			return r, registryError("look up packages", err)
-		}
-		if r.Packages = append(r.Packages, k.String()); len(r.Packages) == mostNeeders {
-			break
-		}
+	references, err := s.reg.References(ctx, b.SHA256, mostNeeders)
+	if err != nil {
+		return r, registryError("look up packages", err)
 	}
+	for _, ref := range references {
+		r.Packages = append(r.Packages, ref.PackageKey.String())
+	}
+	r.Packages = slices.Compact(r.Packages)
 	return r, nil
 }
 
