@@ -89,6 +89,7 @@ type options struct {
 	now      func() time.Time
 	sleep    func(time.Duration) // takes the place of waiting
 	rules    []cas.Rule
+	waits    cas.Collection
 	forget   string // a class that is not configured
 	wrap     func(id string, b backends.Backend) backends.Backend
 }
@@ -136,6 +137,7 @@ func openIn(t *testing.T, p *place, o options) *house {
 			Default: o.backends[0], DefaultClass: "standard", Rules: o.rules, Classes: classes,
 		},
 		BufferedBytes: o.buffered,
+		Collection:    o.waits,
 		Now:           o.now,
 		Sleep:         o.sleeper(),
 		Log:           slog.New(slog.DiscardHandler),

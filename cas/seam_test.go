@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"sync"
 	"time"
 
@@ -146,6 +147,37 @@ func (b *seamBackend) Open(ctx context.Context, key string, off, n int64) (r io.
 	return r, err
 }
 
+func (b *seamBackend) Delete(ctx context.Context, key string) error {
+	return b.call("delete", errBackend, func() error { return b.Backend.Delete(ctx, key) })
+}
+
+func (b *seamBackend) Health(ctx context.Context) error {
+	return b.call("health", errBackend, func() error { return b.Backend.Health(ctx) })
+}
+
+func (b *seamBackend) List(ctx context.Context, prefix, after string) iter.Seq2[backends.Info, error] {
+	return seamList(b.seam, "list", errBackend, b.Backend.List(ctx, prefix, after))
+}
+
+// seamList fails before the first element, or after the last.
+func seamList[T any](s *seam, name string, cause error, list iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		more := true
+		err := s.call(name, cause, func() error {
+			for t, err := range list {
+				if more = yield(t, err) && err == nil; !more {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil && more {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
 type seamUpload struct {
 	backends.Upload
 	*seam
@@ -210,6 +242,63 @@ func (r *seamRegistry) Removal(ctx context.Context, blob digest.Digest, backendI
 		return err
 	})
 	return removal, err
+}
+
+func (r *seamRegistry) Blobs(ctx context.Context, after digest.Digest) iter.Seq2[registry.Blob, error] {
+	return seamList(r.seam, "blobs", errRegistry, r.Registry.Blobs(ctx, after))
+}
+
+func (r *seamRegistry) Removals(ctx context.Context, backendID string, after digest.Digest, limit int) (list []registry.Removal, err error) {
+	err = r.call("removals", errRegistry, func() (err error) {
+		list, err = r.Registry.Removals(ctx, backendID, after, limit)
+		return err
+	})
+	return list, err
+}
+
+func (r *seamRegistry) Collectable(ctx context.Context, t time.Time, grace time.Duration, after digest.Digest, limit int) (page []registry.Idle, next digest.Digest, err error) {
+	err = r.call("collectable", errRegistry, func() (err error) {
+		page, next, err = r.Registry.Collectable(ctx, t, grace, after, limit)
+		return err
+	})
+	return page, next, err
+}
+
+func (r *seamRegistry) Expirable(ctx context.Context, class string, before time.Time, limit int) (list []registry.Package, err error) {
+	err = r.call("expirable", errRegistry, func() (err error) {
+		list, err = r.Registry.Expirable(ctx, class, before, limit)
+		return err
+	})
+	return list, err
+}
+
+// Claim lasts no time for others: a process that dies is replaced at once.
+func (r *seamRegistry) Claim(ctx context.Context, name, holder string, _ time.Duration) (token uint64, ok bool, err error) {
+	err = r.call("claim", errRegistry, func() (err error) {
+		token, ok, err = r.Registry.Claim(ctx, name, holder, time.Microsecond)
+		return err
+	})
+	return token, ok, err
+}
+
+func (r *seamRegistry) Renew(ctx context.Context, name string, token uint64, lasting time.Duration) error {
+	return r.call("renew", errRegistry, func() error { return r.Registry.Renew(ctx, name, token, lasting) })
+}
+
+func (r *seamRegistry) Release(ctx context.Context, name string, token uint64) error {
+	return r.call("release", errRegistry, func() error { return r.Registry.Release(ctx, name, token) })
+}
+
+func (r *seamRegistry) State(ctx context.Context, name string) (value []byte, err error) {
+	err = r.call("state", errRegistry, func() (err error) {
+		value, err = r.Registry.State(ctx, name)
+		return err
+	})
+	return value, err
+}
+
+func (r *seamRegistry) SetState(ctx context.Context, name string, token uint64, value []byte) error {
+	return r.call("set state", errRegistry, func() error { return r.Registry.SetState(ctx, name, token, value) })
 }
 
 func (r *seamRegistry) Blob(ctx context.Context, d digest.Digest) (b registry.Blob, err error) {

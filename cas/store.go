@@ -41,6 +41,8 @@ type Options struct {
 	// UploadGrace is how long an upload session, and a blob in a repository that
 	// no manifest names yet, are kept after they were last touched; 0 is 24 hours.
 	UploadGrace time.Duration
+	// Collection says when what nothing needs may go.
+	Collection Collection
 	// Now is the clock leases are counted by; nil is time.Now.
 	Now func() time.Time
 	// Sleep waits for a time or for the end of the context, whose error it then
@@ -58,18 +60,20 @@ type Backend struct {
 
 // Store is the engine. All methods may be called concurrently.
 type Store struct {
-	reg      registry.Registry
-	list     []Backend // in the order of the configuration
-	policy   Policy
-	buffers  *buffers
-	grace    time.Duration
-	position position
-	holder   string   // this process, in turns
-	tasks    sync.Map // names of tasks in which it takes part
-	now      func() time.Time
-	sleep    func(context.Context, time.Duration) error
-	doubts   chan doubtful // locations to be examined by RunVerifications
-	log      *slog.Logger
+	reg        registry.Registry
+	list       []Backend // in the order of the configuration
+	policy     Policy
+	buffers    *buffers
+	grace      time.Duration
+	collection Collection
+	counts     counts
+	position   position
+	holder     string   // this process, in turns
+	tasks      sync.Map // names of tasks in which it takes part
+	now        func() time.Time
+	sleep      func(context.Context, time.Duration) error
+	doubts     chan doubtful // locations to be examined by RunVerifications
+	log        *slog.Logger
 }
 
 // New returns a store over an open registry and open backends, which stay the
@@ -88,6 +92,10 @@ func New(o Options) (*Store, error) {
 	}
 	if s.grace == 0 {
 		s.grace = 24 * time.Hour
+	}
+	s.collection = o.Collection.withDefaults()
+	if err := s.collection.check(s.grace); err != nil {
+		return nil, err
 	}
 	if o.BufferedBytes == 0 {
 		o.BufferedBytes = 256 << 20

@@ -168,6 +168,9 @@ func (t *Turn) SetState(ctx context.Context, state []byte) error {
 	return t.write(ctx)
 }
 
+// keep is SetState for a value that is written when the turn ends.
+func (t *Turn) keep(state []byte) { t.note.State = state }
+
 func (t *Turn) write(ctx context.Context) error {
 	text, err := json.Marshal(t.note)
 	if err != nil {
