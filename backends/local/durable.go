@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -16,7 +15,7 @@ import (
 //
 //	openat(.staging/ID, O_CREAT|O_EXCL)    Begin
 //	pwrite64 ...                           Write; every 16 MiB sync_file_range(SYNC_FILE_RANGE_WRITE)
-//	mkdirat(DIR)                           Commit: for each folder of the key not known to be durable
+//	mkdirat(DIR)                           Commit: for each folder of the key not known to be durable (folders.go)
 //	utimensat, fchmod(0440)                the time of the commit; nobody writes any more
 //	fsync(FILE)                            the bytes, before a name leads to them
 //	fsync(PARENT OF DIR)                   for each folder of the key not known to be durable
@@ -41,13 +40,8 @@ type step struct {
 // disk does the steps and remembers which folders are durable.
 type disk struct {
 	run func(s step, do func() error) error
-
-	mu    sync.Mutex
-	known map[string]struct{} // folders that exist and whose names are on disk
+	folders
 }
-
-// maxKnown bounds the memory of folders; a key layout of two bytes has 65,536.
-const maxKnown = 1 << 17
 
 // newDisk returns a disk whose steps go through run: a test sees their order
 // there, and lets them fail before or after their effect. nil just does them.
@@ -55,7 +49,7 @@ func newDisk(run func(step, func() error) error) *disk {
 	if run == nil {
 		run = func(_ step, do func() error) error { return do() }
 	}
-	return &disk{run: run, known: map[string]struct{}{}}
+	return &disk{run: run}
 }
 
 // do runs a step unless the caller has gone.
@@ -70,7 +64,7 @@ func (d *disk) do(ctx context.Context, op, path string, f func() error) error {
 // to, somewhere below the durable folder base.
 func (d *disk) publish(ctx context.Context, f *os.File, from, base, to string) error {
 	dir := filepath.Dir(to)
-	parents, err := d.make(ctx, base, dir)
+	folders, err := d.make(ctx, base, dir)
 	if err != nil {
 		return err
 	}
@@ -80,7 +74,7 @@ func (d *disk) publish(ctx context.Context, f *os.File, from, base, to string) e
 	if err := d.syncFile(ctx, f); err != nil {
 		return err
 	}
-	if err := d.syncParents(ctx, parents, base, dir); err != nil {
+	if err := d.syncParents(ctx, folders); err != nil {
 		return err
 	}
 	return d.rename(ctx, f, from, to)
@@ -89,7 +83,7 @@ func (d *disk) publish(ctx context.Context, f *os.File, from, base, to string) e
 // rename is the last two steps. A rename that reports an error may have been
 // done (its reply lost, as on a network file system): the file itself tells.
 func (d *disk) rename(ctx context.Context, f *os.File, from, to string) error {
-	err := d.do(ctx, "rename", to, func() error { return os.Rename(from, to) })
+	err := d.do(ctx, "rename", to, func() error { return rename(from, to) })
 	if err != nil && !isFile(f, to) {
 		return err
 	}
@@ -137,62 +131,58 @@ func (d *disk) syncFile(ctx context.Context, f *os.File) error {
 // the journal, and a file system whose journal fails takes no more writes.
 func (d *disk) syncFolder(ctx context.Context, dir string) error {
 	return d.do(ctx, "sync folder", dir, func() error {
-		f, err := os.Open(dir)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return f.Sync()
+		return syncNames(dir)
 	})
 }
 
-// make makes the folders from base down to dir and returns those whose entries
-// are not known to be on disk, innermost first. Another commit may have made a
-// folder a moment ago and not synced it yet, so that it exists says nothing.
-func (d *disk) make(ctx context.Context, base, dir string) (parents []string, err error) {
+// unsynced are folders that exist and whose names are not known to be on disk.
+type unsynced struct {
+	parents []string // the folders that have the names, innermost first
+	known   []string // what is known once those are synced
+}
+
+// make makes the folders from base down to dir. Another commit may have made one
+// a moment ago and not synced it yet, so that it exists says nothing.
+func (d *disk) make(ctx context.Context, base, dir string) (unsynced, error) {
 	if dir == base || d.isKnown(dir) {
-		return nil, nil
+		return unsynced{}, nil
 	}
 	parent := filepath.Dir(dir)
-	parents, err = d.make(ctx, base, parent)
+	above, err := d.make(ctx, base, parent)
 	if err != nil {
-		return nil, err
+		return unsynced{}, err
 	}
-	err = d.do(ctx, "mkdir", dir, func() error { return os.Mkdir(dir, dirMode) })
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	known := dir
+	if isPair(dir) && d.isCrowded(parent) {
+		known = allPairs(parent)
+		err = d.do(ctx, "mkdir", known, func() error { return makePairs(parent) })
+	} else {
+		err = d.do(ctx, "mkdir", dir, func() error { return makeFolder(dir) })
 	}
-	return append([]string{parent}, parents...), nil
+	if err != nil {
+		return unsynced{}, err
+	}
+	return unsynced{append([]string{parent}, above.parents...), append(above.known, known)}, nil
 }
 
 // syncParents makes what make made durable, and remembers it.
-func (d *disk) syncParents(ctx context.Context, parents []string, base, dir string) error {
-	for _, p := range parents {
+func (d *disk) syncParents(ctx context.Context, u unsynced) error {
+	for _, p := range u.parents {
 		if err := d.syncFolder(ctx, p); err != nil {
 			return err
 		}
 	}
-	if len(parents) == 0 {
-		return nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.known) > maxKnown {
-		clear(d.known)
-	}
-	for ; dir != base; dir = filepath.Dir(dir) {
-		d.known[dir] = struct{}{}
-	}
+	d.remember(u.known)
 	return nil
 }
 
 // makeDurable makes the folders from base down to dir durable.
 func (d *disk) makeDurable(ctx context.Context, base, dir string) error {
-	parents, err := d.make(ctx, base, dir)
+	folders, err := d.make(ctx, base, dir)
 	if err != nil {
 		return err
 	}
-	return d.syncParents(ctx, parents, base, dir)
+	return d.syncParents(ctx, folders)
 }
 
 // makeAll makes dir and what is missing above it durable.
@@ -209,20 +199,6 @@ func (d *disk) makeAll(ctx context.Context, dir string) error {
 		base = filepath.Dir(base)
 	}
 	return d.makeDurable(ctx, base, dir)
-}
-
-func (d *disk) isKnown(dir string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, ok := d.known[dir]
-	return ok
-}
-
-// forget is for a folder that somebody removed from under us.
-func (d *disk) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	clear(d.known)
 }
 
 // remove removes a file durably. It reports a file that was not there, after

@@ -62,7 +62,7 @@ func (b *Backend) Begin(ctx context.Context, _ backends.Hint) (backends.Upload, 
 }
 
 func (u *upload) create() (err error) {
-	u.file, err = os.OpenFile(u.name(), os.O_CREATE|os.O_EXCL|os.O_RDWR, fileMode)
+	u.file, err = create(u.name())
 	return err
 }
 
