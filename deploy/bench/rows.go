@@ -245,20 +245,20 @@ func (w *workload) crowd(s *server, last time.Duration, request func(*conn, []by
 }
 
 // secondHash returns what computing BLAKE3 beside SHA-256 costs, in CPU seconds
-// a GiB: the best of a few tries of each.
+// a GiB: the median of a few tries, each long enough for a clock of 10 ms.
 func secondHash(content []byte) float64 {
-	best := func(write func([]byte) (int, error)) float64 {
-		least := 1e9
-		for range 8 {
-			start := ownCPU()
-			for range 16 {
-				write(content)
-			}
-			least = min(least, (ownCPU()-start).Seconds()/(16*float64(len(content))/(1<<30)))
+	cost := func(write func([]byte) (int, error)) float64 {
+		before := ownCPU()
+		for range (1 << 30) / len(content) {
+			write(content)
 		}
-		return least
+		return (ownCPU() - before).Seconds()
 	}
-	return best(digest.NewHasher().Write) - best(sha256.New().Write)
+	tries := make([]float64, 5)
+	for i := range tries {
+		tries[i] = cost(digest.NewHasher().Write) - cost(sha256.New().Write)
+	}
+	return median(tries)
 }
 
 func ownCPU() time.Duration {
