@@ -105,6 +105,7 @@ type Verification struct {
 	Locations int64            `json:"locations"` // on the backend when the run began
 	Seen      int64            `json:"seen"`      // of them, so far
 	Bytes     int64            `json:"bytes"`     // of the objects that were read
+	Read      int64            `json:"-"`         // bytes that this process has read, of objects under way too
 	Results   map[Result]int64 `json:"results"`
 	Repaired  int64            `json:"repaired"`  // of the failures, by this run
 	Recovered int64            `json:"recovered"` // that had failed before and are right again

@@ -196,6 +196,7 @@ func (v *verifier) show() {
 	if v.o.Progress != nil {
 		now := v.st.Current
 		now.Results = maps.Clone(now.Results)
+		now.Read = v.pace.taken.Load()
 		v.o.Progress(now)
 	}
 }

@@ -3,6 +3,7 @@ package cas
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,8 @@ type pace struct {
 	now  func() time.Time
 	wait func(context.Context, time.Duration) error
 
+	taken atomic.Int64 // bytes
+
 	mu   sync.Mutex
 	next time.Time // when the bytes that were granted so far are used up
 }
@@ -22,6 +25,7 @@ const slack = 100 * time.Millisecond
 
 // take waits until n more bytes may be read.
 func (p *pace) take(ctx context.Context, n int) error {
+	p.taken.Add(int64(n))
 	if p.rate <= 0 || n <= 0 {
 		return ctx.Err()
 	}

@@ -280,6 +280,7 @@ func (v *verifier) end(err error) (Verification, error) {
 		run.Status, run.Error = RunPaused, err.Error()
 	}
 	v.show()
+	run.Read = v.pace.taken.Load()
 	if saved := v.save(); saved != nil && err == nil {
 		err = saved
 	}

@@ -2,8 +2,8 @@
 // are. Each verb of the command line has a file of its own here; they wire the
 // packages together and do nothing else.
 //
-// Exit statuses: 0 done, 1 failed, 2 called in a wrong way. (3 is reserved for a
-// verification that found failed locations.)
+// Exit statuses: 0 done, 1 failed, 2 called in a wrong way, 3 a verification or
+// repair that leaves, or found, failed locations.
 package main
 
 import (
@@ -22,7 +22,14 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitFound  = 3 // failed locations
 )
+
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	status int
+	error
+}
 
 // usageError is a mistake in how a command was called.
 type usageError struct{ error }
@@ -52,6 +59,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		fmt.Fprintln(errOut, "See 'artifactstore --help', or '--help' after a command.")
 		return exitUsage
 	}
+	var own statusError
+	if errors.As(err, &own) {
+		return own.status
+	}
 	return exitFailed
 }
 
@@ -73,7 +84,7 @@ its own digest, is hashed as it arrives, written once, and can be proven to be
 what was uploaded. "serve" runs the gateway; the other commands speak to one, or
 look after its registry.
 
-Exit status: 0 done, 1 failed, 2 called in a wrong way.`,
+Exit status: 0 done, 1 failed, 2 called in a wrong way, 3 failed locations found.`,
 		Example: `  artifactstore serve
   artifactstore put dist/app.tar.gz
   artifactstore get sha256:2c26… -o app.tar.gz
