@@ -130,6 +130,18 @@ func policy(c *config.Config) cas.Policy {
 	return p
 }
 
+// collection is the configuration's delays of collection in the engine's terms.
+func collection(c *config.Config) cas.Collection {
+	k := c.Retention.Collection
+	return cas.Collection{Grace: k.Grace.Length(), OrphanAge: k.OrphanAge.Length(), RemovalWait: k.RemovalWait.Length()}
+}
+
+// schedule is how often background work is done.
+func schedule(c *config.Config) cas.Schedule {
+	k := c.Retention.Collection
+	return cas.Schedule{Collect: k.Every.Length(), Orphans: k.OrphansEvery.Length()}
+}
+
 // checkLocations refuses a configuration without a backend on which the registry
 // still has blobs: they would be unreadable, and an upload of the same content
 // would be taken to be stored there.

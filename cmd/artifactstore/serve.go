@@ -74,9 +74,9 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	sweeping, stop := context.WithCancel(ctx)
+	working, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
-	background.Go(func() { sweepForever(sweeping, store, c.Retention.UploadGrace.Length(), log) })
+	background.Go(func() { store.Background(working, store.Upkeep(schedule(c))...) })
 	defer background.Wait()
 	defer stop()
 	log.Info("serving", "address", "http://"+l.Addr().String(), "version", built(), "registry", c.Registry.String())
@@ -108,6 +108,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		Policy:        policy(c),
 		BufferedBytes: buffered,
 		UploadGrace:   c.Retention.UploadGrace.Length(),
+		Collection:    collection(c),
 		Log:           log,
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ func (m *mistakes) check(c *Config) {
 	m.checkBackends(c)
 	m.checkRouting(c)
 	m.checkRetention(c)
+	m.checkCollection(c)
 	m.checkListen(c)
 }
 

@@ -48,7 +48,19 @@ type Retention struct {
 	Classes map[string]Lifetime `yaml:"classes"`
 	// UploadGrace is how long an upload may rest before it counts as abandoned.
 	// It is longer than Limits.Idle.
-	UploadGrace Duration `yaml:"upload_grace"`
+	UploadGrace Duration   `yaml:"upload_grace"`
+	Collection  Collection `yaml:"collection"`
+}
+
+// Collection says when what nothing needs any more is removed.
+type Collection struct {
+	Every        Duration `yaml:"every"`         // between two runs of expiry and collection, over all gateways
+	Grace        Duration `yaml:"grace"`         // how long a blob was needed by nobody; longer than Limits.Idle
+	OrphansEvery Duration `yaml:"orphans_every"` // between two walks over a backend for objects without a record
+	OrphanAge    Duration `yaml:"orphan_age"`    // how old such an object must be; longer than Retention.UploadGrace
+	// RemovalWait is how long a delete that was not answered may still take effect. A
+	// fifth of it is the time in which one must be answered.
+	RemovalWait Duration `yaml:"removal_wait"`
 }
 
 // Limits bounds what a client may take.

@@ -42,6 +42,7 @@ retention:
   default: short
   classes: {short: 1w2d, release: forever}
   upload_grace: 2h
+  collection: {every: 1m, grace: 30m, orphans_every: 1w, orphan_age: 3h, removal_wait: 90s}
 limits: {upload_bytes: 1099511627776, manifest_bytes: 1, buffered_bytes: 67108864, minimum_rate_bytes: 0, idle: 1m30s}
 auth: {mode: none}
 `

@@ -18,6 +18,13 @@ func Default() *Config {
 				"release":   {Duration{"forever", -1}},
 			},
 			UploadGrace: Duration{"24h", day},
+			Collection: Collection{
+				Every:        Duration{"10m", 10 * time.Minute},
+				Grace:        Duration{"1h", time.Hour},
+				OrphansEvery: Duration{"24h", day},
+				OrphanAge:    Duration{"48h", 2 * day},
+				RemovalWait:  Duration{"5m", 5 * time.Minute},
+			},
 		},
 		Limits: Limits{
 			ManifestBytes:    4 << 20,

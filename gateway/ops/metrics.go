@@ -113,9 +113,10 @@ type storeCollector struct {
 
 // storeState is what a collector sees.
 type storeState struct {
-	up     map[string]float64 // by backend
-	totals cas.Totals
-	err    error // why the totals are not known
+	up        map[string]float64 // by backend
+	totals    cas.Totals
+	completed map[string]time.Time // by task
+	err       error                // why the totals are not known
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -130,11 +131,19 @@ var (
 	descUploads   = describe("uploads_open", "Upload sessions that are open.")
 	descPosition  = describe("event_position", "Position of the last event in the log.")
 	descBuffered  = describe("buffered_bytes", "Memory that transfers hold at the moment.")
+
+	descCollected      = describe("collected_blobs_total", "Blobs that this gateway has collected.")
+	descCollectedBytes = describe("collected_bytes_total", "Bytes of the blobs that this gateway has collected.")
+	descOrphans        = describe("collected_orphans_total", "Objects without a record that this gateway has removed.")
+	descFailedDeletes  = describe("collection_failed_deletes_total", "Deletes of this gateway's collections that failed; they are tried again.")
+	descExpired        = describe("expired_packages_total", "Packages that this gateway has let expire.")
+	descCompleted      = describe("task_last_completed_timestamp_seconds", "When a background task last ended well, on whichever gateway.", "task")
 )
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLocations, descBlobs, descBytes, descUploads, descPosition, descBuffered} {
+	for _, d := range []*prometheus.Desc{descUp, descLocations, descBlobs, descBytes, descUploads, descPosition, descBuffered,
+		descCollected, descCollectedBytes, descOrphans, descFailedDeletes, descExpired, descCompleted} {
 		ch <- d
 	}
 }
@@ -146,6 +155,13 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	state, _ := c.looks.do(context.Background(), c.look)
 	gauge(descBuffered, float64(c.store.BufferedBytes()))
+	counts := c.store.Counts()
+	for d, n := range map[*prometheus.Desc]int64{
+		descCollected: counts.Blobs, descCollectedBytes: counts.Bytes, descOrphans: counts.Orphans,
+		descFailedDeletes: counts.FailedDeletes, descExpired: counts.Packages,
+	} {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
 	for id, up := range state.up {
 		gauge(descUp, up, id)
 	}
@@ -157,6 +173,9 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descBytes, float64(totals.BlobBytes))
 	gauge(descUploads, float64(totals.Uploads))
 	gauge(descPosition, float64(totals.Position))
+	for task, at := range state.completed {
+		gauge(descCompleted, float64(at.Unix()), task)
+	}
 	for id := range state.up {
 		for _, state := range cas.States {
 			gauge(descLocations, float64(totals.Locations[cas.LocationTotal{BackendID: id, State: state}]), id, string(state))
@@ -173,7 +192,9 @@ func (c *storeCollector) look(ctx context.Context) storeState {
 		}
 	}
 	s.err = probe(ctx, func(ctx context.Context) (err error) {
-		s.totals, err = c.store.Totals(ctx)
+		if s.totals, err = c.store.Totals(ctx); err == nil {
+			s.completed, err = c.store.Completed(ctx)
+		}
 		return err
 	})
 	return s
