@@ -29,7 +29,7 @@ type (
 var Forever = registry.Forever
 
 // States are the states of a location.
-var States = []registry.State{registry.Stored, registry.Failed}
+var States = []registry.State{registry.Stored, registry.Failed, registry.Removing}
 
 // LocationsOn returns how many locations a backend has in each state.
 func LocationsOn(t Totals, backendID string) (stored, failed int64) {

@@ -34,7 +34,7 @@ func withStore(cmd *cobra.Command, f *flags, do func(ctx context.Context, s *cas
 		buffered, _ := c.Buffers()
 		s, err = cas.New(cas.Options{
 			Registry: reg, Backends: list, Policy: policy(c), BufferedBytes: buffered,
-			UploadGrace: c.Retention.UploadGrace.Length(), Log: log,
+			UploadGrace: c.Retention.UploadGrace.Length(), Collection: collection(c), Log: log,
 		})
 		if err == nil {
 			err = do(ctx, s)
