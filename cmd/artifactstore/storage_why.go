@@ -75,7 +75,8 @@ func why(cmd *cobra.Command, f *flags, c *config.Config, r registry.Registry, d 
 // registry knows.
 func closedStore(c *config.Config, r registry.Registry) (*cas.Store, error) {
 	o := cas.Options{
-		Registry: r, Policy: policy(c), UploadGrace: c.Retention.UploadGrace.Length(), Log: slog.New(slog.DiscardHandler),
+		Registry: r, Policy: policy(c), UploadGrace: c.Retention.UploadGrace.Length(), Collection: collection(c),
+		Log: slog.New(slog.DiscardHandler),
 	}
 	for _, b := range c.Backends {
 		o.Backends = append(o.Backends, cas.Backend{ID: b.ID})
