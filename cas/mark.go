@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"artifactstore/cas/digest"
 	"artifactstore/registry"
 )
 
@@ -36,4 +37,11 @@ func (s *Store) doubt(ctx context.Context, b registry.Blob, at registry.Location
 		return nil // found by another too, or repaired, or removed
 	}
 	return registryError("record "+b.SHA256.String(), err)
+}
+
+// FailedOn returns the first blobs, in the order of their digests, whose location
+// on a backend has failed.
+func (s *Store) FailedOn(ctx context.Context, backendID string, limit int) ([]digest.Digest, error) {
+	failed, err := s.reg.Failed(ctx, backendID, limit)
+	return failed, registryError("look up failed locations on "+backendID, err)
 }

@@ -194,3 +194,14 @@ func showVerification(cmd *cobra.Command, f *flags, v cas.Verification, took tim
 	}
 	return nil
 }
+
+// verifications are the schedules of the configuration, in the engine's terms.
+func verifications(c *config.Config) (all []cas.VerifySchedule) {
+	for _, b := range c.Backends {
+		v := b.Verification
+		all = append(all, cas.VerifySchedule{
+			Backend: b.ID, Every: v.Every.Length(), BytesPerSecond: v.BytesPerSecond, Window: cas.Window{From: v.Window.From, To: v.Window.To},
+		})
+	}
+	return all
+}

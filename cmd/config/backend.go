@@ -13,6 +13,8 @@ type Backend struct {
 	Type BackendType `yaml:"type"`
 	// KeyPrefix is put before every key: segments divided by "/"; may be empty.
 	KeyPrefix string `yaml:"key_prefix"`
+	// Verification is when every object is read again.
+	Verification Verification `yaml:"verification"`
 
 	// Root is a directory. A relative one is relative to the directory in which
 	// the program was started, not to the file's.

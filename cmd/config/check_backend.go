@@ -27,6 +27,7 @@ func (m *mistakes) checkBackends(c *Config) {
 			continue
 		}
 		m.checkForeign(b, path)
+		m.atLeast(path+".verification.bytes_per_second", b.Verification.BytesPerSecond, 0)
 		if !isKeyPrefix(b.KeyPrefix) {
 			m.add(path+".key_prefix", `%s is not a prefix; want names of lower-case letters, digits, ".", "_" and "-", divided by "/", none beginning with ".", 256 characters at most`, quote(b.KeyPrefix))
 		}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -35,6 +36,7 @@ backends:
     ca_file: ca.pem
     max_connections: 32
     max_attempts: 7
+    verification: {every: 1w, bytes_per_second: 1000000, window: "22:00-06:00"}
 routing:
   default: disk
   rules: [{retention_class: release, producer: "ci-*", backend: rgw}]
@@ -99,8 +101,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Bucket: "artifacts", AccessKeyRef: "env:RGW_ACCESS_KEY", SecretKeyRef: "file:/run/secrets/rgw_secret_key",
 		StorageClass: "STANDARD", SSE: KMS, SSEKMSKeyID: "arn:aws:kms:eu-central-1:1:key/2",
 		MultipartThresholdBytes: 32 << 20, MultipartChunkBytes: 16 << 20, CAFile: "ca.pem", MaxConnections: 32, MaxAttempts: 7,
+		Verification: Verification{Interval{Duration{"1w", week}}, 1e6, Window{22 * time.Hour, 6 * time.Hour}},
 	}
-	if diff := cmp.Diff(want, c.Backends[1]); diff != "" {
+	if diff := cmp.Diff(want, c.Backends[1], same); diff != "" {
 		t.Errorf("s3 backend (-want +got):\n%s", diff)
 	}
 	if c.Registry.URL != "" || c.Registry.URLRef != "env:REGISTRY_URL" {

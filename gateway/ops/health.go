@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"artifactstore/cas"
+	"artifactstore/cas/digest"
 )
 
 // The states of health.
@@ -28,11 +29,12 @@ type registryHealth struct {
 }
 
 type backendHealth struct {
-	ID               string        `json:"id"`
-	Status           string        `json:"status"`
-	Locations        locationState `json:"locations"`
-	LastVerification *struct{}     `json:"last_verification"` // null until verification exists
-	Error            string        `json:"error,omitempty"`
+	ID               string          `json:"id"`
+	Status           string          `json:"status"`
+	Locations        locationState   `json:"locations"`
+	FailedBlobs      []digest.Digest `json:"failed_blobs,omitempty"` // the first of them
+	LastVerification *verification   `json:"last_verification"`      // the run under way, or the last; null without one
+	Error            string          `json:"error,omitempty"`
 }
 
 type locationState struct {
@@ -68,7 +70,8 @@ func (o *Ops) health(ctx context.Context) health {
 	for i, b := range list {
 		var n locationState
 		n.Stored, n.Failed = cas.LocationsOn(totals, b.ID)
-		h.Backends[i] = backendState(b.ID, errs[i], n)
+		h.Backends[i] = healthOf(b.ID, errs[i], n)
+		o.tell(ctx, &h.Backends[i], err)
 		if h.Backends[i].Status == failing && b.ID == o.Store.DefaultBackend() {
 			h.worsen(failing)
 		} else if h.Backends[i].Status != ok {
@@ -78,7 +81,18 @@ func (o *Ops) health(ctx context.Context) health {
 	return h
 }
 
-func backendState(id string, err error, n locationState) backendHealth {
+// tell says what the registry knows of a backend's bytes, unless the registry is
+// away.
+func (o *Ops) tell(ctx context.Context, b *backendHealth, away error) {
+	if away == nil {
+		_ = probe(ctx, func(ctx context.Context) (err error) {
+			b.FailedBlobs, b.LastVerification, err = o.trouble(ctx, b.ID)
+			return err
+		})
+	}
+}
+
+func healthOf(id string, err error, n locationState) backendHealth {
 	h := backendHealth{ID: id, Status: ok, Locations: n}
 	switch {
 	case err != nil:

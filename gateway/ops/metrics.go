@@ -115,8 +115,9 @@ type storeCollector struct {
 type storeState struct {
 	up        map[string]float64 // by backend
 	totals    cas.Totals
-	completed map[string]time.Time // by task
-	err       error                // why the totals are not known
+	completed map[string]time.Time    // by task
+	err       error                   // why the totals are not known
+	verified  map[string]cas.Verified // by backend; what is not known is not in it
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -130,6 +131,8 @@ var (
 	descBytes     = describe("blob_bytes", "Bytes of all blobs, each counted once.")
 	descUploads   = describe("uploads_open", "Upload sessions that are open.")
 	descPosition  = describe("event_position", "Position of the last event in the log.")
+	descVerified  = describe("verification_objects_total", "Objects that verifications looked at, by all gateways and commands together.", "backend", "result")
+	descWhole     = describe("verification_last_completed_timestamp_seconds", "When the last verification of all objects of a backend ended; 0 before the first.", "backend")
 	descBuffered  = describe("buffered_bytes", "Memory that transfers hold at the moment.")
 
 	descCollected      = describe("collected_blobs_total", "Blobs that this gateway has collected.")
@@ -142,7 +145,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLocations, descBlobs, descBytes, descUploads, descPosition, descBuffered,
+	for _, d := range []*prometheus.Desc{descUp, descLocations, descBlobs, descBytes, descUploads, descPosition, descVerified, descWhole, descBuffered,
 		descCollected, descCollectedBytes, descOrphans, descFailedDeletes, descExpired, descCompleted} {
 		ch <- d
 	}
@@ -169,6 +172,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 		return // what is not known is not shown
 	}
 	totals := state.totals
+	collectVerified(ch, state.verified)
 	gauge(descBlobs, float64(totals.Blobs))
 	gauge(descBytes, float64(totals.BlobBytes))
 	gauge(descUploads, float64(totals.Uploads))
@@ -197,5 +201,28 @@ func (c *storeCollector) look(ctx context.Context) storeState {
 		}
 		return err
 	})
+	if s.err == nil {
+		s.verified = map[string]cas.Verified{}
+		for _, b := range c.store.Backends() {
+			if v, err := c.store.Verified(ctx, b.ID); err == nil {
+				s.verified[b.ID] = v
+			}
+		}
+	}
 	return s
+}
+
+// collectVerified shows what the registry keeps of verifications: every gateway
+// shows the same.
+func collectVerified(ch chan<- prometheus.Metric, verified map[string]cas.Verified) {
+	for id, v := range verified {
+		for _, r := range cas.Results {
+			ch <- prometheus.MustNewConstMetric(descVerified, prometheus.CounterValue, float64(v.Totals[r]), id, string(r))
+		}
+		at := 0.0
+		if v.Whole != nil {
+			at = float64(v.Whole.FinishedAt.UnixMilli()) / 1000
+		}
+		ch <- prometheus.MustNewConstMetric(descWhole, prometheus.GaugeValue, at, id)
+	}
 }
