@@ -2,10 +2,12 @@ package gateway_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +94,24 @@ func BenchmarkPut(b *testing.B) {
 		for pb.Next() {
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, httptest.NewRequest("POST", "/v1/blobs", bytes.NewReader(random(4096))))
+			if w.Code != 201 {
+				b.Error(w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// BenchmarkPutFile measures the same as files of one package.
+func BenchmarkPutFile(b *testing.B) {
+	handler := benchHouse(b)
+	b.SetParallelism(16)
+	b.ReportAllocs()
+	var n atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			w := httptest.NewRecorder()
+			path := fmt.Sprintf("/v1/packages/bench/app/1/files/%06d", n.Add(1))
+			handler.ServeHTTP(w, httptest.NewRequest("PUT", path, bytes.NewReader(random(4096))))
 			if w.Code != 201 {
 				b.Error(w.Code, w.Body)
 			}

@@ -7,6 +7,9 @@
 //	bench [-gateway bin/artifactstore] [-dir DIR] [-rounds 5] [-size 1GiB in bytes]
 //	bench -registries NAME=PROGRAM,... [the same]
 //
+// One row has another reference: `artifactstore push` of 10,000 small files is set
+// beside raw puts to the same gateway (push.go; alone with -only push).
+//
 // The second form measures the OCI face beside other registries and prints a
 // table (oci.go).
 //
@@ -70,7 +73,7 @@ type options struct {
 
 var errMissed = errors.New("a row missed its target")
 
-func run(o options) error {
+func run(o options) (failed error) {
 	gateway, dir, remove, err := place(o)
 	if err != nil {
 		return err
@@ -91,6 +94,18 @@ func run(o options) error {
 		return err
 	}
 	defer gw.stop()
+	if o.only == "" || o.only == pushOnly {
+		ok, err := measurePush(o, gateway, gw)
+		if err != nil {
+			return fmt.Errorf("push: %w", err)
+		}
+		if !ok {
+			defer func() { failed = errors.Join(failed, errMissed) }()
+		}
+	}
+	if o.only == pushOnly {
+		return nil
+	}
 	return measureAll(o, gw, ref)
 }
 
