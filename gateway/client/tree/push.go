@@ -166,6 +166,7 @@ func (p *push) confirm(ctx context.Context) error {
 	err := each(ctx, p.Jobs, len(p.files), func(ctx context.Context, i int) error {
 		id, err := p.hash(i)
 		if err == nil {
+			p.Progress.Bytes(id.Size)
 			p.finished(i, id, &p.done.Kept)
 		}
 		return err
