@@ -309,6 +309,21 @@ func TestPullKeepsDirectories(t *testing.T) {
 	}
 }
 
+// A file of the same size, time and all, is another where its bytes are.
+func TestPullComparesBytes(t *testing.T) {
+	_, dir := around(t)
+	write(t, dir, map[string]string{"a": "ABC", "b": "def"})
+	l := holding(t, map[string]string{"a": "abc", "b": "def"})
+	_, err := pullFrom(t, l.serve(t), dir)
+	if got := named(err); !slices.Equal(got, []string{"a"}) || read(t, dir)["a"] != "ABC" {
+		t.Errorf("%v", err)
+	}
+	done, err := pullFrom(t, l.serve(t), dir, func(o *tree.PullOptions) { o.Overwrite = true })
+	if err != nil || done.Fetched.Files != 1 || done.Kept.Files != 1 || read(t, dir)["a"] != "abc" {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
+
 // What a killed pull has left goes with the next; a pull that is at work is left
 // alone.
 func TestPullAfterAKill(t *testing.T) {

@@ -138,7 +138,11 @@ func TestPushGoesOn(t *testing.T) {
 	h.uploads.Store(0)
 	progress := &counter{}
 	done := h.mustPush(dir, func(o *tree.PushOptions) { o.Progress = progress })
-	if done.Kept.Files < 40-8 || done.Sent.Files != 61-done.Kept.Files || int(h.uploads.Load()) != done.Sent.Files+1 || !broken.Load() {
+	if done.Kept.Files < 40-8 || done.Sent.Files != 61-done.Kept.Files || !broken.Load() {
+		t.Errorf("%+v", done)
+	}
+	// Of the first push up to 8 requests, which it had given up, may have come late.
+	if n := int(h.uploads.Load()) - done.Sent.Files - 1; n < 0 || n > 8 {
 		t.Errorf("%+v, %d uploads", done, h.uploads.Load())
 	}
 	progress.is(t, done.Count)
