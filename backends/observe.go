@@ -39,6 +39,9 @@ func outcome(err error) string {
 	return "error"
 }
 
+// Absent implements Prober, and is no operation.
+func (b *observed) Absent(key string) bool { return Absent(b.Backend, key) }
+
 func (b *observed) Begin(ctx context.Context, hint Hint) (Upload, error) {
 	start := time.Now()
 	u, err := b.Backend.Begin(ctx, hint)

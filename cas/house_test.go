@@ -121,7 +121,7 @@ func openIn(t *testing.T, p *place, o options) *house {
 	for _, id := range o.backends {
 		disk := p.backend(t, id)
 		h.disks[id] = disk
-		var b backends.Backend = &seamBackend{disk, o.seam}
+		var b backends.Backend = &seamBackend{disk.Backend, o.seam}
 		if o.wrap != nil {
 			b = o.wrap(id, b)
 		}

@@ -437,3 +437,31 @@ func cancelledAfterTheLastByte(t *testing.T, at shapes.House) {
 		}
 	}
 }
+
+// Short content that a local backend knows that it has not is not looked up: it is
+// written, and recorded where the registry agrees that it is new.
+func TestGuessThatContentIsNew(t *testing.T) {
+	s := noFault()
+	h := open(t, options{seam: s, backends: []string{"a", "b"}, rules: []cas.Rule{{RetentionClass: "release", BackendID: "b"}}})
+	content := random(7, 4096)
+	h.mustPut(content)
+	if n := s.count("blob"); n != 0 {
+		t.Errorf("%d look-ups for new content", n)
+	}
+	if got := h.mustPut(content); !got.Existed || s.count("commit") != 1 {
+		t.Errorf("known content: existed %v, %d commits", got.Existed, s.count("commit"))
+	}
+
+	got, err := h.put(content, func(o *cas.PutOptions) { o.RetentionClass = "release" })
+	if err != nil || got.Existed || got.BackendID != "b" {
+		t.Errorf("content that another backend has: %+v, %v", got, err)
+	}
+
+	h.remove("a", content) // behind the store's back
+	got, err = h.put(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.mustRead(content)
+	h.audit()
+}

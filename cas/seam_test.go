@@ -99,6 +99,8 @@ var (
 	errRegistry = errors.Join(errFault, registry.ErrUnavailable)
 )
 
+func (b *seamBackend) Absent(key string) bool { return backends.Absent(b.Backend, key) }
+
 func (b *seamBackend) Begin(ctx context.Context, hint backends.Hint) (u backends.Upload, err error) {
 	err = b.call("begin", errBackend, func() (err error) {
 		u, err = b.Backend.Begin(ctx, hint)

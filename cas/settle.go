@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"artifactstore/backends"
 	"artifactstore/cas/digest"
 	"artifactstore/registry"
 )
@@ -18,15 +19,16 @@ const settleTries = 16
 // settle makes the received content a stored, leased blob. It looks at what the
 // registry has, commits the bytes unless a stored location is there, and
 // appends what is then new. The registry refuses events that no longer fit what
-// it has, and settle looks again.
+// it has, and settle looks again. What can be committed again starts with a guess
+// where that is cheap.
 //
 // From here on the client has sent all it can: its going away no longer stops
 // the effects, so that bytes and events stay together.
 func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 	ctx = context.WithoutCancel(ctx)
 	id := p.hash.Identity()
-	for range settleTries {
-		b, err := p.lookUp(ctx, id)
+	for try := range settleTries {
+		b, err := p.lookOrGuess(ctx, id, try == 0 && w.again)
 		if err != nil {
 			return Stored{}, err
 		}
@@ -54,6 +56,16 @@ func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 		}
 	}
 	return Stored{}, fmt.Errorf("record %s: %w: it keeps changing", id.SHA256, ErrRegistryUnavailable)
+}
+
+// lookOrGuess spares the question where the backend knows that it has no such
+// object: then the blob is new, and where it is not, the registry refuses what
+// follows.
+func (p *put) lookOrGuess(ctx context.Context, id digest.Identity, guess bool) (registry.Blob, error) {
+	if guess && backends.Absent(p.backend(p.backendID), id.SHA256.Key()) {
+		return registry.Blob{}, nil
+	}
+	return p.lookUp(ctx, id)
 }
 
 // lookUp returns the blob with a digest, a zero one where there is none.

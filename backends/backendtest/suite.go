@@ -192,6 +192,9 @@ func get(ctx context.Context, b backends.Backend, key string, off, n int64) ([]b
 // holds checks an object's bytes and description.
 func (s *suite) holds(key string, p []byte) {
 	s.Helper()
+	if backends.Absent(s.b, key) {
+		s.Errorf("%s: a Prober does not know it", key)
+	}
 	got, err := get(s.Context(), s.b, key, 0, -1)
 	if err != nil || !bytes.Equal(got, p) {
 		s.Errorf("%s: %d bytes, the right ones: %v, error %v; want %d bytes", key, len(got), bytes.Equal(got, p), err, len(p))

@@ -108,6 +108,8 @@ func (b *Backend) file(full string) string {
 	return filepath.Join(b.root, filepath.FromSlash(full))
 }
 
+var _ backends.Prober = (*Backend)(nil)
+
 // Stat implements backends.Backend.
 func (b *Backend) Stat(ctx context.Context, key string) (backends.Info, error) {
 	name, err := b.begin(ctx, key)
@@ -122,6 +124,16 @@ func (b *Backend) Stat(ctx context.Context, key string) (backends.Info, error) {
 		return backends.Info{}, fmt.Errorf("stat %s: %w", key, b.absent(err))
 	}
 	return backends.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil
+}
+
+// Absent implements backends.Prober.
+func (b *Backend) Absent(key string) bool {
+	name, err := b.path(key)
+	if err != nil {
+		return false
+	}
+	_, err = os.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // Delete implements backends.Backend. The folder is synced also where the
