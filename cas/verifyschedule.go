@@ -115,11 +115,11 @@ func (s *Store) wantedNow(st verifyState, plan VerifySchedule) (o VerifyOptions,
 	run := &st.Current
 	now := s.now()
 	switch {
-	case run.Run != "" && !run.Over() && !run.Attended && run.By != bySchedule:
+	case run.waits() && run.By != bySchedule:
 		return run.options(), true
 	case plan.Every <= 0:
 		return o, false
-	case run.Run != "" && !run.Over() && !run.Attended: // interrupted
+	case run.waits(): // interrupted
 	case now.Before(st.last().Add(plan.Every)):
 		return o, false
 	}

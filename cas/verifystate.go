@@ -178,8 +178,30 @@ func (s *Store) RequestVerification(ctx context.Context, o VerifyOptions) (v Ver
 	if s.backend(o.Backend) == nil {
 		return v, fmt.Errorf("%w: %q", ErrBackendUnknown, o.Backend)
 	}
+	for try := 0; ; try++ {
+		if v, err = s.request(ctx, o); !errors.As(err, new(*TakenError)) || try == doorTries {
+			return v, err
+		}
+		st, stateErr := s.verifyState(ctx, o.Backend)
+		if waits := st.Current.waits(); stateErr != nil || waits || s.sleep(ctx, doorPause) != nil {
+			return v, err
+		}
+	}
+}
+
+// Who has just ended a run, or looked whether one is due, has the turn for a
+// moment more: that is no run under way.
+const (
+	doorTries = 100
+	doorPause = 50 * time.Millisecond
+)
+
+// waits reports whether a run is under way or waits for a gateway.
+func (v *Verification) waits() bool { return v.Run != "" && !v.Over() && !v.Attended }
+
+func (s *Store) request(ctx context.Context, o VerifyOptions) (v Verification, err error) {
 	err = s.changeVerification(ctx, o.Backend, func(st *verifyState) error {
-		if last := st.Current; last.Run != "" && !last.Over() && !last.Attended {
+		if last := st.Current; last.waits() {
 			return &TakenError{Name: verifyTurn(o.Backend), By: "run " + last.Run, Since: last.StartedAt}
 		}
 		st.begin(s.newRun(o))
