@@ -22,6 +22,8 @@ type verifyProgress struct {
 	now   func() time.Time
 	start time.Time
 	last  time.Time
+	from  int64 // locations that were seen before this process began
+	began bool
 	all   *mpb.Progress
 	bar   *mpb.Bar
 
@@ -39,6 +41,9 @@ func newVerifyProgress(w io.Writer, name string) *verifyProgress {
 
 // show is told how far the run is.
 func (p *verifyProgress) show(v cas.Verification) {
+	if !p.began {
+		p.began, p.from = true, v.Seen
+	}
 	p.mu.Lock()
 	p.read = v.Read
 	p.mu.Unlock()
@@ -50,8 +55,8 @@ func (p *verifyProgress) show(v cas.Verification) {
 		p.bar.SetCurrent(v.Seen)
 	case now.Sub(p.last) >= linePause:
 		p.last = now
-		fmt.Fprintf(p.w, "%s: %s of %s, %s, %s left, %d failed\n", p.name,
-			humanize.Comma(v.Seen), plural(v.Locations, "location"), p.rate(), p.left(v), v.Failed())
+		fmt.Fprintf(p.w, "%s: %s of %s, %s, %d failed, %s\n", p.name,
+			humanize.Comma(v.Seen), plural(v.Locations, "location"), p.rate(), v.Failed(), p.left(v))
 	}
 }
 
@@ -73,13 +78,15 @@ func (p *verifyProgress) rate() string {
 	return fmt.Sprintf("%s at %s/s", humanize.IBytes(uint64(p.read)), humanize.IBytes(uint64(float64(p.read)/took)))
 }
 
-// left is the time left, if the rest takes as long as what was seen.
-func (p *verifyProgress) left(v cas.Verification) time.Duration {
-	if v.Seen == 0 {
-		return 0
+// left says how much time is left, if the rest takes as long as what this process has seen.
+func (p *verifyProgress) left(v cas.Verification) string {
+	seen := v.Seen - p.from
+	if seen <= 0 {
+		return "time left not known yet"
 	}
 	took := p.now().Sub(p.start)
-	return (time.Duration(float64(took) * float64(max(v.Locations-v.Seen, 0)) / float64(v.Seen))).Round(time.Second)
+	left := time.Duration(float64(took) * float64(max(v.Locations-v.Seen, 0)) / float64(seen))
+	return left.Round(time.Second).String() + " left"
 }
 
 // stop takes the bar away.
