@@ -91,7 +91,8 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		return nil, nil, err
 	}
 	metrics := ops.NewMetrics()
-	list, err := newOpener(c, log).all(ctx, func(id string) backends.Observer {
+	open := newOpener(c, log)
+	list, err := open.all(ctx, func(id string) backends.Observer {
 		return func(operation, outcome string, took time.Duration) {
 			metrics.Backend(id, operation, outcome, took)
 		}
@@ -115,7 +116,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 	if err != nil {
 		return nil, nil, err
 	}
-	metrics.Watch(store)
+	metrics.Watch(store, open.parts.InUse)
 	return gateway.New(gateway.Options{
 		Store:         store,
 		Metrics:       metrics,

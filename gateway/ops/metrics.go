@@ -62,8 +62,11 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Watch adds what a store knows to the metrics.
-func (m *Metrics) Watch(s *cas.Store) { m.registry.MustRegister(&storeCollector{store: s}) }
+// Watch adds what a store knows to the metrics. Each of held returns bytes that
+// transfers hold outside the store's own buffers.
+func (m *Metrics) Watch(s *cas.Store, held ...func() int64) {
+	m.registry.MustRegister(&storeCollector{store: s, held: held})
+}
 
 // Serve serves /metrics.
 func (m *Metrics) Serve(w http.ResponseWriter, r *http.Request) error {
@@ -108,7 +111,17 @@ func (m *Metrics) Backend(backend, operation, outcome string, took time.Duration
 // is there.
 type storeCollector struct {
 	store *cas.Store
+	held  []func() int64
 	looks shared[storeState]
+}
+
+// buffered returns all the memory that transfers hold.
+func (c *storeCollector) buffered() (n int64) {
+	n = c.store.BufferedBytes()
+	for _, held := range c.held {
+		n += held()
+	}
+	return n
 }
 
 // storeState is what a collector sees.
@@ -133,7 +146,7 @@ var (
 	descPosition  = describe("event_position", "Position of the last event in the log.")
 	descVerified  = describe("verification_objects_total", "Objects that verifications looked at, by all gateways and commands together.", "backend", "result")
 	descWhole     = describe("verification_last_completed_timestamp_seconds", "When the last verification of all objects of a backend ended; 0 before the first.", "backend")
-	descBuffered  = describe("buffered_bytes", "Memory that transfers hold at the moment.")
+	descBuffered  = describe("buffered_bytes", "Memory that transfers hold at the moment: their buffers, and parts of objects on their way to a backend.")
 
 	descCollected      = describe("collected_blobs_total", "Blobs that this gateway has collected.")
 	descCollectedBytes = describe("collected_bytes_total", "Bytes of the blobs that this gateway has collected.")
@@ -157,7 +170,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	state, _ := c.looks.do(context.Background(), c.look)
-	gauge(descBuffered, float64(c.store.BufferedBytes()))
+	gauge(descBuffered, float64(c.buffered()))
 	counts := c.store.Counts()
 	for d, n := range map[*prometheus.Desc]int64{
 		descCollected: counts.Blobs, descCollectedBytes: counts.Bytes, descOrphans: counts.Orphans,

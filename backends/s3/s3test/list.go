@@ -52,3 +52,37 @@ func (s Server) Everything(t testing.TB, prefix string) (names []string) {
 	}
 	return names
 }
+
+// Remove deletes the objects below a prefix and aborts its unfinished uploads,
+// so that a test that moved much leaves the room to others.
+func (s Server) Remove(t testing.TB, prefix string) {
+	t.Helper()
+	ctx, client := context.WithoutCancel(t.Context()), s.Client()
+	prefix += "/"
+	objects := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &s.Bucket, Prefix: &prefix})
+	for objects.HasMorePages() {
+		page, err := objects.NextPage(ctx)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, o := range page.Contents {
+			if _, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.Bucket, Key: o.Key}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	uploads := s3.NewListMultipartUploadsPaginator(client, &s3.ListMultipartUploadsInput{Bucket: &s.Bucket, Prefix: &prefix})
+	for uploads.HasMorePages() {
+		page, err := uploads.NextPage(ctx)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, u := range page.Uploads {
+			if _, err := client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.Bucket, Key: u.Key, UploadId: u.UploadId}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
