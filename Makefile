@@ -6,10 +6,10 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test smoke conformance clients bench bench-oci bench-verify fuzz lint clean dev-up dev-down
+.PHONY: help build run check test smoke conformance clients bench bench-oci bench-s3 bench-verify fuzz lint clean dev-up dev-down
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/artifactstore
 	@mkdir -p bin
@@ -47,6 +47,9 @@ bench: ## The benchmarks, each figure beside its reference in the same run
 
 bench-oci: ## The OCI face beside distribution and Debian's docker-registry, as a table
 	deploy/dev/bench-oci.sh
+
+bench-s3: ## The gateway before a real RGW beside the SDK, PostgreSQL beside SQLite, as a table
+	deploy/dev/bench-s3.sh
 
 bench-verify: build ## storage verify beside sha256sum and BLAKE3; wants 11 GiB of disk, 10 minutes
 	$(GO) build -trimpath -o bin/verifybench ./deploy/verifybench

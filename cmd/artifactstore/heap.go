@@ -1,21 +1,30 @@
 package main
 
-import "os"
+import (
+	"os"
+	"runtime/debug"
+)
 
-// spareBytes is how much garbage the gateway lets gather beyond what the
-// collector would: its live heap is a few megabytes, and each doubling of
-// those would be a collection, dozens a second under small requests. A
-// collection is then due every spareBytes and more, whatever the load. A
-// memory limit would do the same for a small heap, but costs half the
-// processors once large uploads rightly hold more than it.
-const spareBytes = 16 << 20
+// The collector runs when the heap has grown by a share of what was live. The
+// gateway's live heap is a few megabytes under small requests, and each doubling
+// of those would be a collection, dozens a second; under large uploads it is all of
+// limits.buffered_bytes, and its doubling would be memory that nobody granted. So
+// the share is small, and beside the heap lies spareBytes that count as live:
+// a collection is due every fifth of (spareBytes + live), 20 MiB for a small
+// heap, 70 MiB for 256 MiB of buffers. A memory limit would do the same but costs
+// half the processors once many connections rightly hold more than it.
+const (
+	spareBytes  = 96 << 20
+	growthShare = 20 // percent
+)
 
-// spare returns memory that the collector counts as live and that nobody ever
-// touches, so that the machine never backs it; the caller keeps it alive. An
-// operator who sets GOGC or GOMEMLIMIT gets just that.
+// spare sets the share and returns memory that the collector counts as live and
+// that nobody ever touches, so that the machine never backs it; the caller keeps
+// it alive. An operator who sets GOGC or GOMEMLIMIT gets just that.
 func spare() []byte {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil
 	}
+	debug.SetGCPercent(growthShare)
 	return make([]byte, spareBytes)
 }

@@ -6,12 +6,14 @@
 //
 //	bench [-gateway bin/artifactstore] [-dir DIR] [-rounds 5] [-size 1GiB in bytes]
 //	bench -registries NAME=PROGRAM,... [the same]
+//	bench -s3 http://ACCESS:SECRET@HOST:PORT/BUCKET -postgres URL [the same]
 //
 // One row has another reference: `artifactstore push` of 10,000 small files is set
 // beside raw puts to the same gateway (push.go; alone with -only push).
 //
 // The second form measures the OCI face beside other registries and prints a
-// table (oci.go).
+// table (oci.go). The third measures the gateway before an S3 service beside the SDK
+// before the same, and PostgreSQL beside SQLite, and prints a table (s3.go).
 //
 // How it measures: both servers are processes of their own, whose CPU time is
 // read from /proc. Each row runs in rounds, in each of which both have their turn,
@@ -46,12 +48,16 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "the one row to measure")
 	flag.BoolVar(&o.keep, "keep", false, "keep the directory")
 	registries := flag.String("registries", "", "NAME=PROGRAM,... of distribution's registry in some versions: measure the OCI face beside them")
+	s3 := flag.String("s3", "", "http://ACCESS:SECRET@HOST:PORT/BUCKET of a Ceph RGW: measure the gateway before it")
+	postgres := flag.String("postgres", "", "with -s3: the URL of an empty PostgreSQL database")
 	reference := flag.String("minimal", "", "serve this directory as the reference, and do nothing else")
 	flag.Parse()
 
 	var err error
 	if *reference != "" {
 		err = serveMinimal(*reference)
+	} else if *s3 != "" {
+		err = runS3(o, *s3, *postgres)
 	} else if *registries != "" {
 		err = runOCI(o, *registries)
 	} else {

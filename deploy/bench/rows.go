@@ -19,6 +19,7 @@ const (
 	workers   = 32
 	small     = 4 << 10
 	rangeSize = 64 << 10
+	downloads = 3 // of the large blob, a round
 	warmUp    = 300 * time.Millisecond
 )
 
@@ -56,10 +57,8 @@ func rateAtLeast(bound float64) goal {
 }
 
 func measureAll(o options, gw, ref *server) error {
-	random := make([]byte, 8<<20)
-	rand.Read(random)
-	second := secondHash(random)
-	w := &workload{o: o, random: random, large: map[*server]string{}}
+	w := newWorkload(o)
+	second := secondHash(w.random)
 	rows := []row{
 		{"4 KiB puts, 32 clients", "put", w.smallPuts, []goal{rateAtLeast(0.6)}},
 		{"upload, digest unknown", "GiB", w.upload, []goal{
@@ -117,6 +116,12 @@ type workload struct {
 	large  map[*server]string
 }
 
+func newWorkload(o options) *workload {
+	random := make([]byte, 8<<20)
+	rand.Read(random)
+	return &workload{o: o, random: random, large: map[*server]string{}}
+}
+
 // unique returns bytes no other blob begins with.
 func (w *workload) unique(b []byte) []byte {
 	binary.BigEndian.PutUint64(b, w.serial.Add(1))
@@ -162,15 +167,14 @@ func (w *workload) download(s *server) (turn, error) {
 		return turn{}, err
 	}
 	defer c.Close()
-	const times = 3
 	return timed(s, func() (float64, error) {
-		for range times {
+		for range downloads {
 			a, err := c.do("GET", w.large[s], "", nil)
 			if err != nil || a.length != w.o.size {
 				return 0, fmt.Errorf("%d bytes: %w", a.length, err)
 			}
 		}
-		return times * float64(w.o.size) / (1 << 30), nil
+		return downloads * float64(w.o.size) / (1 << 30), nil
 	})
 }
 
