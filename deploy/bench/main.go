@@ -45,7 +45,7 @@ func main() {
 	flag.DurationVar(&o.round, "round", 3*time.Second, "how long a round of small requests lasts")
 	flag.Int64Var(&o.size, "size", 1<<30, "bytes of the large blob")
 	flag.Int64Var(&o.touch, "touch", 6<<30, "bytes of memory to touch beforehand")
-	flag.StringVar(&o.only, "only", "", "the one row to measure")
+	flag.StringVar(&o.only, "only", "", "the one row to measure; with -s3: puts, appends or transfers")
 	flag.BoolVar(&o.keep, "keep", false, "keep the directory")
 	registries := flag.String("registries", "", "NAME=PROGRAM,... of distribution's registry in some versions: measure the OCI face beside them")
 	s3 := flag.String("s3", "", "http://ACCESS:SECRET@HOST:PORT/BUCKET of a Ceph RGW: measure the gateway before it")

@@ -50,21 +50,21 @@ func runS3(o options, address, postgres string) error {
 	}
 	defer remove()
 	touch(o.touch)
-	t := newTable(o)
-	w := newWorkload(o)
-	if err := smallPutsOnBoth(t, w, gateway, dir, postgres); err != nil {
-		return err
-	}
-	if err := appendsOnBoth(t, o, dir, postgres); err != nil {
-		return err
-	}
-	b, stop, err := newS3Bench(w, gateway, dir, address)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	if err := b.transfers(t); err != nil {
-		return err
+	t, w := newTable(o), newWorkload(o)
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"puts", func() error { return smallPutsOnBoth(t, w, gateway, dir, postgres) }},
+		{"appends", func() error { return appendsOnBoth(t, o, dir, postgres) }},
+		{"transfers", func() error { return transfers(t, w, gateway, dir, address) }},
+	} {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		if err := part.measure(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
 	if t.missed {
 		return errMissed
@@ -89,6 +89,16 @@ func smallPutsOnBoth(t *table, w *workload, gateway, dir, postgres string) error
 	return t.compare("4 KiB puts at 32 clients: PostgreSQL + local / SQLite + local", "put", 0.5,
 		func() (turn, error) { return w.smallPuts(big) },
 		func() (turn, error) { return w.smallPuts(lite) })
+}
+
+// transfers compares large uploads and downloads with those of the SDK.
+func transfers(t *table, w *workload, gateway, dir, address string) error {
+	b, stop, err := newS3Bench(w, gateway, dir, address)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return b.transfers(t)
 }
 
 func newS3Bench(w *workload, gateway, dir, address string) (b *s3Bench, stop func(), err error) {

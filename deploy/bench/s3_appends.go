@@ -99,7 +99,7 @@ func (a *appender) put() []registry.Event {
 	all := []registry.Data{
 		registry.BlobStored{SHA256: blob, BLAKE3: sum(digest.BLAKE3, 1), Size: 4096},
 		registry.LocationRecorded{Blob: blob, BackendID: "local"},
-		registry.BlobLeased{Blob: blob, Producer: "bench", RetentionClass: "standard", Until: time.Now().Add(time.Hour)},
+		registry.BlobLeased{Blob: blob, Producer: "bench", RetentionClass: "standard", Until: time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)},
 	}
 	events := make([]registry.Event, len(all))
 	for i, d := range all {

@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// transfers compares large uploads and downloads.
 func (b *s3Bench) transfers(t *table) error {
 	if err := b.uploads(t); err != nil {
 		return err
