@@ -20,6 +20,10 @@ import (
 // whose object is missing or too short is recorded as failed. It ends early
 // only with an error, never with a clean io.EOF.
 //
+// A body that is read from its first byte to its last and passes through the
+// program is compared with the blob's digest: one with a wrong byte never ends
+// well. What is sent from a file by the kernel is not looked at.
+//
 // Its methods may be called by one goroutine at a time, except Close.
 type Blob struct {
 	registry.Blob
@@ -35,6 +39,9 @@ type Blob struct {
 	left int64 // bytes that rc will still give; 0 without rc
 	away error // of a location that failed on us without proof against its bytes
 	done bool
+	// whole, where not nil, hashes a body that is read from its first byte on.
+	whole  *whole
+	rotten error // why nothing more can be given: what was given is wrong
 }
 
 // Open finds a blob by any of its digests. The context is used by all later
@@ -103,7 +110,13 @@ func (b *Blob) Read(p []byte) (int, error) {
 		if err := b.open(b.Size - b.off); err != nil {
 			return 0, err
 		}
+		if passesThrough(b.rc) {
+			b.watch()
+		}
 		n, err := b.rc.Read(p[:min(int64(len(p)), b.left)])
+		if b.see(p[:n]) != nil {
+			continue
+		}
 		b.advance(int64(n))
 		if err == nil && n == 0 && idle >= idleReads {
 			err = io.ErrNoProgress
@@ -133,17 +146,32 @@ func (b *Blob) CopyTo(w io.Writer, n int64) (written int64, err error) {
 		if err := b.open(n - written); err != nil {
 			return written, err
 		}
-		m, err := b.store.copyOut(b.ctx, out, b.rc)
-		b.advance(m)
+		m, err := b.copyOut(out, n == b.Size)
 		written += m
 		switch {
 		case out.err != nil:
 			return written, out.err
+		case err == errWrongBytes:
 		case b.left > 0:
 			b.failed(err)
 		}
 	}
 	return written, nil
+}
+
+// copyOut copies what rc still gives to out and advances. Where a whole body passes
+// through the program, and where the beginning of one has, it is compared with its
+// digest before the last of it leaves.
+func (b *Blob) copyOut(out *sink, all bool) (int64, error) {
+	if all && passesThrough(b.rc) {
+		b.watch()
+	}
+	if b.whole != nil {
+		return b.copyThrough(out)
+	}
+	n, err := b.store.copyOut(b.ctx, out, b.rc)
+	b.advance(n)
+	return n, err
 }
 
 // Prepare opens a location for the next n bytes, or those to the end if fewer
@@ -165,6 +193,7 @@ func (b *Blob) Close() error {
 	defer b.mu.Unlock()
 	b.done = true
 	b.closeReader()
+	b.unwatch()
 	return nil
 }
 
@@ -172,8 +201,11 @@ func (b *Blob) Close() error {
 // trying the locations in turn. It asks for exactly the bytes wanted, so that a
 // backend can tell at once when its object is too short for them.
 func (b *Blob) open(n int64) error {
-	if b.done {
+	switch {
+	case b.done:
 		return fs.ErrClosed
+	case b.rotten != nil:
+		return b.rotten
 	}
 	if b.left > 0 {
 		return nil
