@@ -175,15 +175,23 @@ func (b *Blob) copyOut(out *sink, all bool) (int64, error) {
 }
 
 // Prepare opens a location for the next n bytes, or those to the end if fewer
-// are left, without reading any, so that a caller can learn that there is one
-// before it promises the bytes to somebody.
+// are left, so that a caller can learn that there is one before it promises the
+// bytes to somebody. It reads none, but for a whole body of one buffer that is
+// to be compared with its digest: that is then held until it is read.
 func (b *Blob) Prepare(n int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n = min(n, b.Size-b.off); n <= 0 {
 		return nil
 	}
-	return b.open(n)
+	for {
+		if err := b.open(n); err != nil || n < b.Size || n > bufferBytes || !passesThrough(b.rc) {
+			return err
+		}
+		if held, err := b.hold(); held || err != nil {
+			return err
+		}
+	}
 }
 
 // Close ends reading. It may be called twice, and while another goroutine reads.

@@ -1,6 +1,7 @@
 package cas
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -99,6 +100,42 @@ func (b *Blob) copyThrough(out *sink) (written int64, err error) {
 		}
 	}
 	return written, nil
+}
+
+// hold reads and judges the whole body that rc gives, and puts it in the place of rc.
+// It returns false where the location gave none, or a wrong one, and was left.
+func (b *Blob) hold() (bool, error) {
+	buf, err := b.store.buffers.take(b.ctx)
+	if err != nil {
+		return false, err
+	}
+	body := &held{buffers: b.store.buffers, buf: buf}
+	n, err := fill(b.rc, buf[:b.left])
+	b.watch()
+	switch {
+	case err != nil && int64(n) < b.left:
+		b.failed(cause(err))
+	case b.see(buf[:n]) == nil:
+		b.rc.Close()
+		body.Reader = bytes.NewReader(buf[:n])
+		b.rc = body
+		return true, nil
+	}
+	return false, body.Close()
+}
+
+// held is a body in a buffer, which it gives back. As an io.WriterTo it needs no
+// other to be copied.
+type held struct {
+	*bytes.Reader
+	buffers *buffers
+	buf     *[bufferBytes]byte
+}
+
+// Close implements io.Closer.
+func (h *held) Close() error {
+	h.buffers.giveBack(h.buf)
+	return nil
 }
 
 // cause returns what a reader that fill read from failed with.

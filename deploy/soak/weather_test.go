@@ -32,7 +32,8 @@ type exposed struct {
 	store   *cas.Store
 }
 
-func expose(t *testing.T, idle time.Duration) *exposed {
+// expose opens one. Of other backends the first takes what is to be kept for ever.
+func expose(t *testing.T, idle time.Duration, other ...cas.Backend) *exposed {
 	t.Helper()
 	e := &exposed{t: t, server: s3test.RGW(t), prefix: s3test.Prefix()}
 	var front s3test.Server
@@ -46,10 +47,14 @@ func expose(t *testing.T, idle time.Duration) *exposed {
 	if err != nil {
 		t.Fatal(err)
 	}
+	policy := cas.Policy{Default: "rgw", DefaultClass: "standard", Classes: map[string]time.Duration{"standard": time.Hour, "release": -1}}
+	for _, b := range other {
+		policy.Rules = append(policy.Rules, cas.Rule{RetentionClass: "release", BackendID: b.ID})
+	}
 	e.store, err = cas.New(cas.Options{
 		Registry: house.All()[0].Registry(t)(t),
-		Backends: []cas.Backend{{ID: "rgw", Backend: e.backend}},
-		Policy:   cas.Policy{Default: "rgw", DefaultClass: "standard", Classes: map[string]time.Duration{"standard": time.Hour}},
+		Backends: append([]cas.Backend{{ID: "rgw", Backend: e.backend}}, other...),
+		Policy:   policy,
 		Log:      slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

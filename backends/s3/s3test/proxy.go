@@ -26,9 +26,13 @@ const (
 	Truncated Weather = "answer cut in the middle"
 	WrongByte Weather = "wrong byte on the way in"
 	OKError   Weather = "200 with an error inside"
+
+	// What befalls the body of an answer: for objects that are read.
+	WrongAnswer Weather = "wrong byte on the way out"
+	BrokenBody  Weather = "connection reset in the middle of the answer"
 )
 
-// AllWeather is every kind.
+// AllWeather is every kind that any call may meet.
 var AllWeather = []Weather{Reset, LostReply, SlowDown, Failure, Stall, Truncated, WrongByte, OKError}
 
 // Proxy stands before a server, records the calls and spoils some.
@@ -184,12 +188,22 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, values := range response.Header {
 		w.Header()[name] = values
 	}
-	if kind == Truncated {
+	switch kind {
+	case Truncated:
 		cut(w, response)
-		return
+	case BrokenBody:
+		breakOff(w, response)
+	case WrongAnswer:
+		whole, _ := io.ReadAll(response.Body)
+		if len(whole) > 0 {
+			whole[len(whole)/2] ^= 1
+		}
+		w.WriteHeader(response.StatusCode)
+		w.Write(whole)
+	default:
+		w.WriteHeader(response.StatusCode)
+		io.Copy(w, response.Body)
 	}
-	w.WriteHeader(response.StatusCode)
-	io.Copy(w, response.Body)
 }
 
 // cut sends half of an answer, announced as whole, and ends the connection in
@@ -205,6 +219,21 @@ func cut(w http.ResponseWriter, response *http.Response) {
 	w.Write(whole[:len(whole)/2])
 	w.(http.Flusher).Flush()
 	panic(http.ErrAbortHandler)
+}
+
+// breakOff sends half of an answer, announced as whole, and resets the connection.
+func breakOff(w http.ResponseWriter, response *http.Response) {
+	whole, _ := io.ReadAll(response.Body)
+	conn, out, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(whole[:len(whole)/2]))
+	response.ContentLength = int64(len(whole))
+	response.Write(out) // fails at the end: the half is missing
+	out.Flush()
+	conn.(*net.TCPConn).SetLinger(0)
+	conn.Close()
 }
 
 // hangUp resets the connection.
