@@ -148,7 +148,11 @@ func (r *received) commitAndCheck(ctx context.Context, key string) error {
 	if err := r.upload.Commit(ctx, key); err != nil {
 		return err
 	}
-	return r.check(ctx, r.hash.Identity())
+	err := r.check(ctx, r.hash.Identity())
+	if errors.Is(err, fs.ErrNotExist) { // a removal has taken it
+		err = fmt.Errorf("%w: send it again: %v", ErrRemoving, err)
+	}
+	return err
 }
 
 // check compares the wanted digests with those of the object of a blob.

@@ -18,9 +18,10 @@ import (
 type seam struct {
 	mu    sync.Mutex
 	calls []string
-	at    int  // the call that fails, -1 for none
-	how   how  // it fails
-	dead  bool // nothing has an effect any more
+	at    int    // the call that fails, -1 for none
+	named string // or the next call of this name, "" for none
+	how   how    // it fails
+	dead  bool   // nothing has an effect any more
 
 	before func(call string) // is told of each call before its effect; may be nil
 }
@@ -47,7 +48,10 @@ func noFault() *seam { return &seam{at: -1} }
 // backend or registry would say.
 func (s *seam) call(name string, cause error, effect func() error) error {
 	s.mu.Lock()
-	now := len(s.calls) == s.at
+	now := len(s.calls) == s.at || name == s.named && name != ""
+	if now {
+		s.named = ""
+	}
 	s.calls = append(s.calls, name)
 	if now && s.how == dies {
 		s.dead = true
@@ -70,6 +74,13 @@ func (s *seam) call(name string, cause error, effect func() error) error {
 		return cause
 	}
 	return err
+}
+
+// failAt lets the next call of a name fail.
+func (s *seam) failAt(name string, how how) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.named, s.how = name, how
 }
 
 // made returns the calls so far.
