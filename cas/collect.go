@@ -117,11 +117,11 @@ func (c *collecting) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.walk(ctx, after, c.page)
-	if err == nil {
-		err = c.turn.SetState(ctx, nil)
+	if err := c.walk(ctx, after, c.page); err != nil {
+		return err
 	}
-	return err
+	c.turn.keep(nil)
+	return nil
 }
 
 // begun returns where a run that was not finished had got to.

@@ -120,9 +120,9 @@ func eachStepOfUpkeep(t *testing.T, at shapes.House) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		steps := healthy.made()
 		u.all(h, c)
 		u.rest(h)
-		steps := healthy.made()
 		for i, step := range steps {
 			for _, how := range []how{fails, failsAfter, dies, diesAfter} {
 				if far && (how != diesAfter || step != "append" && step != "delete") ||
