@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"iter"
 	"path"
 	"slices"
@@ -79,4 +80,38 @@ func count(list iter.Seq2[backends.Info, error]) (n int) {
 		n++
 	}
 	return n
+}
+
+// What passes through the program is the same bytes, by no faster way.
+func TestThrough(t *testing.T) {
+	b, err := local.Open(t.Context(), local.Options{Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := backends.Through(b)
+	u, err := through.Begin(t.Context(), backends.Hint{Size: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(u, "some bytes")
+	if err := u.Commit(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := through.Open(t.Context(), "k", 5, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, fast := r.(io.WriterTo); fast {
+		t.Error("it has a faster way")
+	}
+	if got, err := io.ReadAll(r); string(got) != "bytes" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := through.Open(t.Context(), "none", 0, -1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	if !backends.Absent(through, "none") && backends.Absent(b, "none") {
+		t.Error("what the backend knows is not told")
+	}
 }

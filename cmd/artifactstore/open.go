@@ -67,7 +67,11 @@ func (o *opener) all(ctx context.Context, observe func(id string) backends.Obser
 
 func (o *opener) one(ctx context.Context, b config.Backend) (backends.Backend, error) {
 	if b.Type == config.Local {
-		return local.Open(ctx, local.Options{Root: b.Root, KeyPrefix: b.KeyPrefix})
+		l, err := local.Open(ctx, local.Options{Root: b.Root, KeyPrefix: b.KeyPrefix})
+		if err != nil || !b.VerifyReads {
+			return l, err
+		}
+		return backends.Through(l), nil
 	}
 	return s3.Open(ctx, s3.Options{
 		EndpointURL:        b.EndpointURL,

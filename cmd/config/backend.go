@@ -19,6 +19,9 @@ type Backend struct {
 	// Root is a directory. A relative one is relative to the directory in which
 	// the program was started, not to the file's.
 	Root string `yaml:"root" of:"local"`
+	// VerifyReads compares what is read whole with its digest on its way out, which
+	// costs the kernel's own way to a socket. Backends of type s3 always do.
+	VerifyReads bool `yaml:"verify_reads" of:"local"`
 
 	EndpointURL  string    `yaml:"endpoint_url" of:"s3"` // http or https; empty is AWS itself
 	Region       string    `yaml:"region" of:"s3"`       // us-east-1 with an endpoint of one's own

@@ -18,7 +18,7 @@ const full = `
 listen: "[::1]:9000"
 registry: {url_ref: "env:REGISTRY_URL"}
 backends:
-  - {id: disk, type: local, root: /srv/blobs, key_prefix: a/b}
+  - {id: disk, type: local, root: /srv/blobs, key_prefix: a/b, verify_reads: true}
   - id: rgw
     type: s3
     endpoint_url: https://rgw.example.internal
