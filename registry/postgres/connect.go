@@ -60,6 +60,12 @@ func (o Options) newPool(ctx context.Context, connections int, s settings) (*pgx
 	c.MaxConns = int32(connections)
 	c.MinConns, c.MinIdleConns = 0, 0
 	c.PingTimeout = o.Timeout
+	// A server that went away and came back has closed its connections. Found out
+	// before anything is sent, that costs a new connection; found out behind a
+	// commit, its outcome is not known and the caller must be refused.
+	c.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool {
+		return p.IdleDuration > time.Second || !quiet(p.Conn.PgConn().Conn())
+	}
 	o.prepare(c.ConnConfig, s)
 	if o.URLFunc != nil {
 		c.BeforeConnect = func(ctx context.Context, into *pgx.ConnConfig) error { return o.renew(ctx, into, s) }

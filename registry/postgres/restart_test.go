@@ -129,6 +129,24 @@ func TestReadsSurviveLostConnections(t *testing.T) {
 	}
 }
 
+// TestAppendsSurviveLostConnections: the writer's connection was closed while nobody
+// used it, and not long ago. Nothing has been sent on it, so nothing is refused.
+func TestAppendsSurviveLostConnections(t *testing.T) {
+	address := pgtest.New(t)
+	r := open(t, address)
+	defer r.Close()
+	conn := connect(t, address)
+	for i := range 5 {
+		if _, err := r.Append(t.Context(), put(identity(1, 2*i))...); err != nil {
+			t.Fatal(err)
+		}
+		run(t, conn, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'artifactstore' AND datname = current_database()`)
+		if _, err := r.Append(t.Context(), put(identity(1, 2*i+1))...); err != nil {
+			t.Errorf("Append after its connection was lost: %v", err)
+		}
+	}
+}
+
 // TestURLIsAskedForAtEachConnection: a rotated secret is used without a restart.
 func TestURLIsAskedForAtEachConnection(t *testing.T) {
 	server := pgtest.Start(t)
