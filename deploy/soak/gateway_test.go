@@ -25,6 +25,7 @@ type shape struct {
 	program, dir string
 	server       s3test.Server
 	prefix       string
+	starting     sync.Mutex // of gateways, or the database
 }
 
 func newShape(t *testing.T, server s3test.Server, url string) *shape {
@@ -153,6 +154,13 @@ func (g *gateway) start(s *shape) error {
 	return err
 }
 
+// restart starts the gateway while the database is there.
+func (g *gateway) restart(s *shape) error {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	return g.start(s)
+}
+
 // suffer kills the gateway at random moments, until done is closed, and leaves it
 // serving.
 func (g *gateway) suffer(s *shape, pause func() time.Duration, done <-chan struct{}) error {
@@ -167,7 +175,7 @@ func (g *gateway) suffer(s *shape, pause func() time.Duration, done <-chan struc
 			return fmt.Errorf("the gateway says:\n%s", log)
 		}
 		g.kills++
-		if err := g.start(s); err != nil {
+		if err := g.restart(s); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,8 @@ const (
 )
 
 // TestTwoGateways lets two gateways share a database and a bucket under mixed
-// load while each is killed (SIGKILL) at random and started again. Afterwards
+// load while each is killed (SIGKILL) at random and started again, and the database
+// crashes now and then and recovers. Afterwards
 // nothing that was acknowledged is lost, no wrong byte was ever served, the log
 // has no gap, the registry agrees with its log, and once what was abandoned is
 // swept nothing is left but objects of uploads that were made.
@@ -41,7 +42,8 @@ func TestTwoGateways(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed) // of the moments and the contents; processes have their own
-	s := newShape(t, s3test.RGW(t), pgtest.New(t))
+	database := pgtest.Start(t)
+	s := newShape(t, s3test.RGW(t), database.New(t))
 	// Long enough that no sweep takes what moves slowly on a machine with much to do.
 	env := []string{"ARTIFACTSTORE_RETENTION_UPLOAD_GRACE=60s", "ARTIFACTSTORE_LIMITS_IDLE=10s"}
 	a, b := &gateway{env: env}, &gateway{env: env}
@@ -53,16 +55,17 @@ func TestTwoGateways(t *testing.T) {
 		}
 	}
 	l := newLoad(t, a, b)
-	l.storm(s, seed)
-	t.Logf("killed %d and %d times; %v", a.kills, b.kills, l.outcomes)
-	if a.kills < 2 || b.kills < 2 || len(l.acked) < 20 || l.outcomes["push acknowledged"] == 0 || l.outcomes["read"] == 0 {
+	crashes := l.storm(s, database, seed)
+	t.Logf("killed %d and %d times, the database %d; %v", a.kills, b.kills, crashes, l.outcomes)
+	if a.kills < 2 || b.kills < 2 || crashes == 0 || len(l.acked) < 20 || l.outcomes["push acknowledged"] == 0 || l.outcomes["read"] == 0 {
 		t.Errorf("%d and %d kills, %d contents acknowledged: the test shows little", a.kills, b.kills, len(l.acked))
 	}
 	l.audit(s)
 }
 
-// storm runs the clients and the killing, to the end of both.
-func (l *load) storm(s *shape, seed uint64) {
+// storm runs the clients and the killing, to the end of both, and returns how often
+// the database was killed.
+func (l *load) storm(s *shape, database *pgtest.Server, seed uint64) (crashes int) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
 	var all sync.WaitGroup
@@ -75,11 +78,34 @@ func (l *load) storm(s *shape, seed uint64) {
 			}
 		})
 	}
+	all.Go(func() { crashes = l.crash(ctx, s, database, rand.New(rand.NewPCG(seed, 200))) })
 	for i := range clients {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		all.Go(func() { l.run(ctx, random) })
 	}
 	all.Wait()
+	return crashes
+}
+
+// crash kills the database every few seconds and starts it again soon. No gateway is
+// started meanwhile: it would refuse.
+func (l *load) crash(ctx context.Context, s *shape, database *pgtest.Server, random *rand.Rand) (crashes int) {
+	again := func() {
+		s.starting.Lock()
+		defer s.starting.Unlock()
+		database.Stop(l.t)
+		time.Sleep(time.Duration(random.IntN(int(500 * time.Millisecond))))
+		database.Start(l.t)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return crashes
+		case <-time.After(3*time.Second + time.Duration(random.IntN(int(4*time.Second)))):
+			again()
+			crashes++
+		}
+	}
 }
 
 func (l *load) audit(s *shape) {
