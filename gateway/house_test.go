@@ -48,6 +48,8 @@ type changes struct {
 	listener func(net.Listener) net.Listener
 	observe  backends.Observer
 	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error
+	collect  cas.Collection
 	drain    time.Duration
 }
 
@@ -82,7 +84,7 @@ func open(t *testing.T, c changes) *house {
 	h := &house{t: t, log: &lockedBuffer{}, ended: make(chan error, 1)}
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
 	metrics := ops.NewMetrics()
-	opened := c.at.Fresh(t)(t, shapes.Options{Now: c.now, Log: log, Registry: c.registry, Backend: observed(metrics, c)})
+	opened := c.at.Fresh(t)(t, shapes.Options{Now: c.now, Sleep: c.sleep, Collect: c.collect, Log: log, Registry: c.registry, Backend: observed(metrics, c)})
 	h.store, h.reg, h.bytes = opened.Store, opened.Registry, opened.Bytes
 	metrics.Watch(h.store)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

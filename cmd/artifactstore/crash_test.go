@@ -296,7 +296,7 @@ func (c *crasher) auditEvents(s *server) (recorded []string) {
 // auditStaging waits until the gateway's sweep has taken all that crashes left.
 func (c *crasher) auditStaging() {
 	var left []string
-	for until := time.Now().Add(crashGrace + 30*time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(crashGrace + time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		left = nil
 		for name := range c.files() {
 			if strings.Contains(name, ".staging/") {

@@ -50,7 +50,9 @@ type Options struct {
 	Backend  func(backends.Backend) backends.Backend // wraps it, nil for none
 	Registry func(registry.Registry) registry.Registry
 	Now      func() time.Time
+	Sleep    func(context.Context, time.Duration) error
 	Grace    time.Duration // of uploads; 0 is the default
+	Collect  cas.Collection
 	Log      *slog.Logger
 }
 
@@ -114,6 +116,8 @@ func open(t testing.TB, reg registry.Registry, bytes Bytes, o Options) Opened {
 		Backends:    []cas.Backend{{ID: BackendID, Backend: h.Backend}},
 		Policy:      policy(),
 		UploadGrace: o.Grace,
+		Collection:  o.Collect,
+		Sleep:       o.Sleep,
 		Now:         o.Now,
 		Log:         o.Log,
 	})

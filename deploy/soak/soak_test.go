@@ -214,7 +214,7 @@ func (l *load) auditRest(s *shape, recorded map[string]bool) {
 // swept waits until nothing abandoned is left and returns the keys of objects.
 func (l *load) swept(s *shape) map[string]bool {
 	var left []string
-	for end := time.Now().Add(startTime); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(2 * startTime); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		left = nil
 		objects := map[string]bool{}
 		for _, name := range s.server.Everything(l.t, s.prefix) {
