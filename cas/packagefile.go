@@ -108,6 +108,23 @@ type fileWrite struct {
 	k    PackageKey
 	path string
 	had  bool // the path had these bytes already
+	// seen is whether the package was there when the write began, until it is
+	// used: the registry refuses what is no longer so, and then it is looked up.
+	seen *bool
+}
+
+// exists reports whether the package is there; one that is sealed is an error.
+func (w *fileWrite) exists(ctx context.Context, s *Store) (bool, error) {
+	if w.seen != nil {
+		there := *w.seen
+		w.seen = nil
+		return there, nil
+	}
+	_, err := s.openPackage(ctx, w.k)
+	if errors.Is(err, ErrPackageUnknown) {
+		return false, nil
+	}
+	return true, err
 }
 
 // result says of a put what the file's writer wants to know.
@@ -120,8 +137,9 @@ func (w *fileWrite) result(stored Stored, err error) (Stored, error) {
 // refused before a byte is read, and again when the file is recorded.
 func (s *Store) fileWriter(ctx context.Context, k PackageKey, path string, o PutOptions) (*put, *fileWrite, error) {
 	have, err := s.openPackage(ctx, k)
+	there := err == nil
 	switch {
-	case err == nil:
+	case there:
 		o.RetentionClass = have.RetentionClass
 	case !errors.Is(err, ErrPackageUnknown):
 		return nil, nil, err
@@ -131,7 +149,7 @@ func (s *Store) fileWriter(ctx context.Context, k PackageKey, path string, o Put
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &fileWrite{k: k, path: path}
+	w := &fileWrite{k: k, path: path, seen: &there}
 	p.record = func(ctx context.Context, id digest.Identity) ([]registry.Data, error) {
 		return w.record(ctx, p, id)
 	}
@@ -142,15 +160,15 @@ func (s *Store) fileWriter(ctx context.Context, k PackageKey, path string, o Put
 // is new, and the file, where it is not what was there.
 func (w *fileWrite) record(ctx context.Context, p *put, id digest.Identity) ([]registry.Data, error) {
 	file := registry.File{Path: w.path, Blob: id.SHA256}
-	_, err := p.openPackage(ctx, w.k)
-	if errors.Is(err, ErrPackageUnknown) {
+	there, err := w.exists(ctx, p.Store)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
 		w.had = false
 		return []registry.Data{registry.PackageCreated{
 			Package: w.k, Format: registry.FormatFiles, RetentionClass: p.RetentionClass, Files: []registry.File{file},
 		}}, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	was, err := p.reg.File(ctx, w.k, w.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -19,6 +19,7 @@ func clientFor(f *flags, jobs int) *client.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, jobs
 	t.DisableCompression = true
+	t.WriteBufferSize = 16 << 10 // a small file goes with its head in one write
 	return &client.Client{Server: f.server, HTTP: &http.Client{Transport: t}}
 }
 
