@@ -78,6 +78,7 @@ var errGone = errors.New("the stored copy went away")
 // settleKnown records what a put has to say of a blob that its backend holds.
 func (p *put) settleKnown(ctx context.Context, b registry.Blob) (Stored, error) {
 	for range settleTries {
+		p.unneeded = b.References == 0
 		events, err := p.keep(ctx, b.Identity)
 		if err != nil {
 			return Stored{}, err
@@ -170,14 +171,23 @@ func (w *fileWrite) record(ctx context.Context, p *put, id digest.Identity) ([]r
 			Package: w.k, Format: registry.FormatFiles, RetentionClass: p.RetentionClass, Files: []registry.File{file},
 		}}, nil
 	}
-	was, err := p.reg.File(ctx, w.k, w.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, registryError("look up "+w.path+" of "+w.k.String(), err)
-	}
-	if w.had = err == nil && was == file; w.had {
-		return nil, nil
+	if w.had, err = w.has(ctx, p, file); w.had || err != nil {
+		return nil, err
 	}
 	return []registry.Data{registry.PackageFileAdded{Package: w.k, Path: w.path, Blob: id.SHA256}}, nil
+}
+
+// has reports whether the package has the file. A blob that no package needs is no
+// file of one.
+func (w *fileWrite) has(ctx context.Context, p *put, file registry.File) (bool, error) {
+	if p.unneeded {
+		return false, nil
+	}
+	was, err := p.reg.File(ctx, w.k, w.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return was == file, registryError("look up "+w.path+" of "+w.k.String(), err)
 }
 
 // RemoveFile takes a file out of an open package.

@@ -102,6 +102,7 @@ type put struct {
 	hash      *digest.Hasher
 	first     *[bufferBytes]byte // the first buffer, until a line takes it over
 	sha512    digest.Digest      // where it was computed by reading again
+	unneeded  bool               // no package needed the blob when it was looked up
 	// record, where not nil, returns what the log has to say of the blob in
 	// place of a lease. It is asked again after each conflict.
 	record func(ctx context.Context, id digest.Identity) ([]registry.Data, error)

@@ -93,6 +93,7 @@ func (p *put) events(ctx context.Context, id digest.Identity, b registry.Blob, s
 	case registry.Failed:
 		say(registry.LocationRepaired{Blob: id.SHA256, BackendID: p.backendID, Source: "push", Seen: seen})
 	}
+	p.unneeded = b.References == 0
 	kept, err := p.keep(ctx, id)
 	for _, d := range kept {
 		say(d)

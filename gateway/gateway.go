@@ -94,6 +94,7 @@ func New(o Options) http.Handler {
 	// The router tries one route after the other, most with a regular expression:
 	// the busiest stand first.
 	r.NewRoute().MatcherFunc(segmentAfter("/v1/blobs/", "digest")).Handler(g.serve("/v1/blobs/{digest}", plainForm, face.Blob))
+	r.NewRoute().MatcherFunc(below("/v1/packages/")).Handler(g.packages(face))
 	for _, at := range []struct {
 		route string
 		h     handler
@@ -111,7 +112,6 @@ func New(o Options) http.Handler {
 	} {
 		r.Handle(at.route, g.serve(at.route, plainForm, at.h))
 	}
-	r.PathPrefix("/v1/packages/").Handler(g.packages(face))
 	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
 	r.NotFoundHandler = g.serve("unmatched", plainForm, notFound)
 	return trailers(r)
@@ -150,6 +150,11 @@ func segmentAfter(prefix, name string) mux.MatcherFunc {
 		m.Vars = map[string]string{name: segment}
 		return true
 	}
+}
+
+// below matches every path that begins with a prefix.
+func below(prefix string) mux.MatcherFunc {
+	return func(r *http.Request, _ *mux.RouteMatch) bool { return strings.HasPrefix(r.URL.EscapedPath(), prefix) }
 }
 
 // trailers lets a handler see a trailer that was not announced: the server puts

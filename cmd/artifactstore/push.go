@@ -13,7 +13,7 @@ import (
 
 // defaultJobs is how many files are on their way at once: enough for the gateway to
 // write many small ones with one sync.
-const defaultJobs = 32
+const defaultJobs = 64
 
 func pushCommand(f *flags) *cobra.Command {
 	var o tree.PushOptions

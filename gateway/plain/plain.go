@@ -183,11 +183,11 @@ type digests struct {
 
 // MarshalJSON implements json.Marshaler.
 func (d digests) MarshalJSON() ([]byte, error) {
-	m := map[string]string{"sha256": d.sha256.Hex(), "blake3": d.blake3.Hex()}
-	if !d.sha512.IsZero() {
-		m["sha512"] = d.sha512.Hex()
-	}
-	return json.Marshal(m)
+	return json.Marshal(struct {
+		BLAKE3 string `json:"blake3"`
+		SHA256 string `json:"sha256"`
+		SHA512 string `json:"sha512,omitempty"`
+	}{d.blake3.Hex(), d.sha256.Hex(), d.sha512.Hex()})
 }
 
 // serve answers GET and HEAD.
