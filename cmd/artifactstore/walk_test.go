@@ -103,6 +103,7 @@ func (w *walk) run(t *testing.T) {
 	if sums[0] != sums[2] || sums[0] != sums[4] {
 		t.Errorf("what came back is not what was sent: %q", sums)
 	}
+	output(t, w.dir, "diff", "-r", "bin", "tools")
 	w.checkRange(t)
 	w.checkAnswers(t, out.String(), sums[0])
 }
@@ -147,6 +148,7 @@ func (w *walk) checkAnswers(t *testing.T, out, sha string) {
 	}
 	for _, want := range []string{
 		"sha256:" + sha + "\n",         // put
+		"ci-7/tools/1.0  sealed",       // ls
 		"v1.storage.blob_stored",       // events
 		`"events":[`,                   // the feed
 		"the configuration is right\n", // config check
