@@ -233,8 +233,10 @@ func TestVerifyUnreadable(t *testing.T) {
 // life is a process that dies at a moment: from then on nothing it does has an
 // effect, and its claim stays.
 type life struct {
-	end   context.CancelFunc
-	reads *reads
+	end      context.CancelFunc
+	reads    *reads
+	claiming func() // is told before each claim; may be nil
+	released func() // after each release, and each claim in vain; may be nil
 
 	mu    sync.Mutex
 	left  int // reads until it dies; < 0: never
@@ -308,9 +310,15 @@ func (r livingRegistry) Append(ctx context.Context, e ...registry.Event) (uint64
 }
 
 func (r livingRegistry) Claim(ctx context.Context, name, holder string, lasting time.Duration) (token uint64, ok bool, err error) {
+	if r.claiming != nil {
+		r.claiming()
+	}
 	token, ok, err = r.Registry.Claim(ctx, name, holder, lasting)
-	if ok {
+	switch {
+	case ok:
 		r.name, r.token = name, token
+	case r.released != nil:
+		r.released()
 	}
 	return token, ok, err
 }
@@ -325,6 +333,9 @@ func (r livingRegistry) SetState(ctx context.Context, name string, token uint64,
 func (r livingRegistry) Release(ctx context.Context, name string, token uint64) error {
 	if err := r.alive(); err != nil {
 		return err
+	}
+	if r.released != nil {
+		defer r.released()
 	}
 	return r.Registry.Release(ctx, name, token)
 }
@@ -477,5 +488,19 @@ func verifyStops(t *testing.T, at shapes.House) {
 	again := h.verify(cas.VerifyOptions{})
 	if again.Run == v.Run || again.Results[cas.Intact] != 20 {
 		t.Errorf("%+v", again)
+	}
+}
+
+// Both digests count: the one that the registry has of an object under its right
+// SHA-256 may be wrong too.
+func TestVerifyComparesBLAKE3(t *testing.T) {
+	h := open(t, options{})
+	content, other := random(1, 1000), random(2, 1000)
+	id := identity(content)
+	h.strange("a", id.SHA256.Key(), content)
+	h.append(registry.BlobStored{SHA256: id.SHA256, BLAKE3: identity(other).BLAKE3, Size: id.Size})
+	h.append(registry.LocationRecorded{Blob: id.SHA256, BackendID: "a"})
+	if v := h.verify(cas.VerifyOptions{}); v.Results[cas.Mismatch] != 1 {
+		t.Errorf("%+v", v)
 	}
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // gateway is a store beside h's, in a process of its own.
-func (h *house) gateway(counted *reads, now func() time.Time) *cas.Store {
+func (h *house) gateway(counted *reads, now func() time.Time, claiming, released func()) *cas.Store {
 	h.t.Helper()
-	l := &life{end: func() {}, left: -1, reads: counted}
+	l := &life{end: func() {}, left: -1, reads: counted, claiming: claiming, released: released}
 	store, err := cas.New(cas.Options{
 		Registry: livingRegistry{h.reg, l},
 		Backends: []cas.Backend{{ID: "a", Backend: livingBackend{h.disks["a"], l}}},
@@ -70,7 +70,7 @@ func scheduledIsShared(t *testing.T, at shapes.House) {
 	var all sync.WaitGroup
 	plan := []cas.VerifySchedule{{Backend: "a", Every: 7 * day}}
 	for range 2 {
-		g := h.gateway(counted, now)
+		g := h.gateway(counted, now, nil, nil)
 		all.Go(func() { g.RunVerifications(ctx, plan) })
 	}
 	done := func(v cas.Verification) bool { return v.Status == cas.RunDone }
@@ -94,6 +94,35 @@ func scheduledIsShared(t *testing.T, at shapes.House) {
 	}
 }
 
+// A gateway that has seen that a pass is due, and comes to it when another has done
+// it, does not do it again.
+func TestScheduledVerificationIsDoneOnce(t *testing.T) {
+	h := open(t, options{})
+	h.fill(20)
+	counted := &reads{n: map[string]int{}}
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	plan := []cas.VerifySchedule{{Backend: "a", Every: 7 * day}}
+	waits, goOn, wentOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var claimed, released sync.Once
+	late := h.gateway(counted, nil,
+		func() { claimed.Do(func() { close(waits); <-goOn }) },
+		func() { released.Do(func() { close(wentOn) }) })
+	all.Go(func() { late.RunVerifications(ctx, plan) })
+	<-waits
+	early := h.gateway(counted, nil, nil, nil)
+	all.Go(func() { early.RunVerifications(ctx, plan) })
+	first := h.awaitRun(func(v cas.Verification) bool { return v.Over() })
+	close(goOn)
+	<-wentOn
+	last := h.awaitRun(func(v cas.Verification) bool { return v.Over() })
+	stop()
+	all.Wait()
+	if last.Run != first.Run || counted.total != 20 {
+		t.Errorf("%d reads of 20 objects: %+v, then %+v", counted.total, first, last)
+	}
+}
+
 // What is requested of one gateway another does; while it waits or runs a second
 // request is refused; and it can be stopped through any.
 func TestRequestedVerification(t *testing.T) { everyHouse(t, requested) }
@@ -113,7 +142,7 @@ func requested(t *testing.T, at shapes.House) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	counted := &reads{n: map[string]int{}}
-	g := h.gateway(counted, nil)
+	g := h.gateway(counted, nil, nil, nil)
 	var all sync.WaitGroup
 	all.Go(func() { g.RunVerifications(ctx, nil) })
 	done := h.awaitRun(func(v cas.Verification) bool { return v.Over() })
