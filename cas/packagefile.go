@@ -48,13 +48,20 @@ func (s *Store) AttachFile(ctx context.Context, k PackageKey, path string, d dig
 			return w.result(stored, err)
 		}
 	}
-	from, err := s.reader(ctx, b)
+	stored, err := p.copyOf(ctx, b)
+	return w.result(stored, err)
+}
+
+// copyOf puts a blob that is on another backend: its bytes are read from there and
+// hashed again, like a client's.
+func (p *put) copyOf(ctx context.Context, b registry.Blob) (Stored, error) {
+	from, err := p.reader(ctx, b)
 	if err != nil {
 		return Stored{}, err
 	}
 	defer from.Close()
 	stored, err := p.run(ctx, from)
-	return w.result(stored, ofCopy(b, err))
+	return stored, ofCopy(b, err)
 }
 
 // ofCopy says of a copy between backends what went wrong: its source is the

@@ -2,7 +2,6 @@ package cas
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,13 +33,17 @@ type Reference struct {
 // bytes are a blob; it is recorded as a sealed package whose files are the blobs
 // it names, and the package, its references and its tags are one transaction:
 // the references' constraints are why nothing it names can be collected in
-// between.
+// between. What its class and producer route to another backend than it is on is
+// copied there first.
 //
 // Errors: *MissingError with all that is missing, *ReferenceSizeError,
 // *MediaTypeError, and those of [Store.Put].
 func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Stored, error) {
-	files, err := s.references(ctx, o.Repository, m.Refers)
+	blobs, err := s.references(ctx, o.Repository, m.Refers)
 	if err != nil {
+		return Stored{}, err
+	}
+	if err := s.bringAll(ctx, blobs, o); err != nil {
 		return Stored{}, err
 	}
 	o.Size = int64(len(m.Body))
@@ -52,21 +55,20 @@ func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Sto
 	looked := true
 	p.record = func(ctx context.Context, id digest.Identity) (_ []registry.Data, err error) {
 		if !looked { // something has changed since: perhaps what the manifest names
-			if files, err = s.references(ctx, o.Repository, m.Refers); err != nil {
+			if blobs, err = s.references(ctx, o.Repository, m.Refers); err != nil {
 				return nil, err
 			}
 		}
 		looked = false
-		return p.recordManifest(ctx, id, m, files)
+		return p.recordManifest(ctx, id, m, filesOf(blobs))
 	}
 	return p.run(ctx, bytes.NewReader(m.Body))
 }
 
-// references resolves what a manifest names to files of its package, by path.
-// What it names several times is looked up once.
-func (s *Store) references(ctx context.Context, repository string, list []Reference) ([]registry.File, error) {
+// references finds what a manifest names, each blob once, in the order of their paths.
+func (s *Store) references(ctx context.Context, repository string, list []Reference) ([]registry.Blob, error) {
 	found := map[Reference]registry.Blob{}
-	files := map[string]registry.File{}
+	blobs := map[string]registry.Blob{}
 	var missing []digest.Digest
 	for _, ref := range list {
 		what := Reference{Digest: ref.Digest, IsManifest: ref.IsManifest}
@@ -88,13 +90,25 @@ func (s *Store) references(ctx context.Context, repository string, list []Refere
 		if b.Size != ref.Size {
 			return nil, &ReferenceSizeError{Blob: ref.Digest, Want: ref.Size, Got: b.Size}
 		}
-		f := registry.File{Path: referencePath(b.SHA256), Blob: b.SHA256}
-		files[f.Path] = f
+		blobs[referencePath(b.SHA256)] = b
 	}
 	if len(missing) > 0 {
 		return nil, &MissingError{Digests: missing}
 	}
-	return slices.SortedFunc(maps.Values(files), func(a, b registry.File) int { return cmp.Compare(a.Path, b.Path) }), nil
+	all := make([]registry.Blob, 0, len(blobs))
+	for _, path := range slices.Sorted(maps.Keys(blobs)) {
+		all = append(all, blobs[path])
+	}
+	return all, nil
+}
+
+// filesOf are the files of a manifest's package.
+func filesOf(blobs []registry.Blob) []registry.File {
+	files := make([]registry.File, len(blobs))
+	for i, b := range blobs {
+		files[i] = registry.File{Path: referencePath(b.SHA256), Blob: b.SHA256}
+	}
+	return files
 }
 
 // referencePath is where an OCI image layout has a blob (image-spec
@@ -134,8 +148,12 @@ func (p *put) recordManifest(ctx context.Context, id digest.Identity, m Manifest
 		return nil, registryError("look up "+k.String(), err)
 	case was.OCI.MediaType != m.OCI.MediaType: // bytes that do not say what they are
 		return nil, &MediaTypeError{Manifest: id.SHA256, Want: was.OCI.MediaType, Got: m.OCI.MediaType}
-	default: // its time starts anew
-		all = append(all, registry.PackageRenewed{Package: k, RetentionClass: p.RetentionClass})
+	default: // its time starts anew, by the class that keeps longer
+		class := p.RetentionClass
+		if p.policy.shorter(class, was.RetentionClass) {
+			class = was.RetentionClass
+		}
+		all = append(all, registry.PackageRenewed{Package: k, RetentionClass: class, Was: was.RetentionClass})
 	}
 	for _, t := range m.Tags {
 		all = append(all, registry.TagSet{Repository: p.Repository, Tag: t, Manifest: id.SHA256, Named: m.OCI.Named})
