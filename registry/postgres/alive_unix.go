@@ -11,7 +11,8 @@ import (
 // quiet reports whether a connection that nobody uses is as such a one should be:
 // open, and with nothing to read. One that the server has closed, or on which it
 // says why it is about to, is not. It sends nothing, waits for nothing, and costs
-// one system call.
+// one system call. It must not be a read of the connection: where a write was slow, pgx
+// reads beside it, that read goes on until the next answer, and another would wait for it.
 func quiet(conn net.Conn) bool {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
@@ -25,11 +26,10 @@ func quiet(conn net.Conn) bool {
 		return false
 	}
 	silent := false
-	err = raw.Read(func(fd uintptr) bool {
+	err = raw.Control(func(fd uintptr) {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		silent = err == syscall.EAGAIN
-		return true
 	})
 	return err == nil && silent
 }
