@@ -2,6 +2,9 @@ package cas_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -200,6 +203,63 @@ func removalTakesWhatIsCommitted(t *testing.T, at shapes.House) {
 				h.mustRead(content)
 				h.audit()
 			})
+		}
+	}
+}
+
+// Each call that an upload makes which meets a removal under way fails, or is the last
+// of its process. Then the whole state is looked at, the client tries again, and
+// nothing is left that is not recorded.
+func TestEachStepOfMeetingRemoval(t *testing.T) {
+	for _, kind := range []string{"short", "long", "session"} {
+		u := uploads[kind]
+		content := random(34, u.size)
+		run := func(t *testing.T, s *seam) (*house, *clock, error) {
+			c, waits := &clock{}, 0
+			var h *house
+			h = open(t, options{seam: s, now: c.now, waits: atOnce, sleep: func(time.Duration) {
+				if waits++; waits == 2 {
+					h.endRemoval(content)
+				}
+			}})
+			h.orphan(content)
+			h.beginRemoval(content)
+			err := u.put(h, content)
+			if waits < 2 { // it never got there
+				h.endRemoval(content)
+			}
+			return h, c, err
+		}
+		healthy := noFault()
+		if _, _, err := run(t, healthy); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		for i, step := range healthy.made() {
+			for _, how := range []how{fails, failsAfter, dies, diesAfter} {
+				if slices.Contains(looks, step) && (how == failsAfter || how == diesAfter) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%d %s %s", kind, i, step, how), func(t *testing.T) {
+					t.Parallel()
+					h, c, err := run(t, &seam{at: i, how: how})
+					if err != nil && !errors.Is(err, errFault) {
+						t.Errorf("the cause is lost: %v", err)
+					}
+					h.reg.Close()
+					h = openIn(t, h.place, options{now: c.now, waits: atOnce, sleep: noSleep})
+					h.audit()
+					if err == nil {
+						h.mustRead(content)
+					}
+					if err := u.put(h, content); err != nil {
+						t.Fatalf("again: %v", err)
+					}
+					h.mustRead(content)
+					c.pass(49 * time.Hour)
+					h.orphans("a")
+					h.exact()
+				})
+			}
 		}
 	}
 }
