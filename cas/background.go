@@ -58,18 +58,6 @@ func (s *Store) tend(ctx context.Context, task Task) time.Duration {
 	return min(task.Every, lookAgain)
 }
 
-// left is the time until work is due again.
-func (n note) left(every time.Duration, now time.Time) time.Duration {
-	if n.Began.IsZero() || n.Ended.IsZero() {
-		return 0
-	}
-	due := n.Began.Add(every)
-	if !n.Due.IsZero() && n.Due.Before(due) {
-		due = n.Due
-	}
-	return due.Sub(now)
-}
-
 // Completed returns when each task that this process takes part in last ended well,
 // wherever it ran. What never did is not in it.
 func (s *Store) Completed(ctx context.Context) (map[string]time.Time, error) {

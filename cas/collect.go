@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"artifactstore/cas/digest"
@@ -21,55 +20,6 @@ import (
 // The registry decides at each event; what has been kept meanwhile is passed over.
 // Where a run has got to is kept with its turn, so the next goes on there.
 const turnCollect = "collect"
-
-// CollectOptions say how a collection is done.
-type CollectOptions struct {
-	DryRun bool // nothing is changed and no turn taken; Found is told what would go
-	// Found, which may be nil, is told of each blob that goes, or would.
-	Found func(Candidate)
-	// Progress, which may be nil, is told from time to time how far the run is, from 0 to 1.
-	Progress func(done float64, so CollectReport)
-	// Waiting, which may be nil, is told who is at it, where somebody is.
-	Waiting func(*TakenError)
-}
-
-// Candidate is a blob that goes.
-type Candidate struct {
-	Digest   digest.Digest `json:"digest"`
-	Size     int64         `json:"size"` // bytes; -1 where it is not known, of an orphan whose removal is under way
-	Why      Why           `json:"why"`
-	Since    time.Time     `json:"since"` // since when it has been so
-	Backends []string      `json:"backend_ids"`
-}
-
-// Why is why a blob goes.
-type Why string
-
-// The reasons to go.
-const (
-	Unneeded Why = "unneeded" // nothing refers to it and no lease keeps it, for the grace
-	Removing Why = "removing" // its removal is under way
-	Orphaned Why = "orphan"   // an object that nothing has recorded, for the orphan age
-)
-
-// CollectReport is what a run did.
-type CollectReport struct {
-	Blobs   int64            `json:"blobs"`   // collected; with DryRun, that would be
-	Bytes   int64            `json:"bytes"`   // of these
-	Removed int64            `json:"removed"` // objects deleted
-	Orphans int64            `json:"orphans"` // of these, or with DryRun that would be, that nothing had recorded
-	Waiting int64            `json:"waiting"` // removals that a later run goes on with
-	Failed  map[string]int64 `json:"failed,omitempty"`
-	Away    []string         `json:"away,omitempty"`    // backends that were left alone: they do not work
-	Strange []string         `json:"strange,omitempty"` // keys that are none of the store's, the first few; they are left alone
-}
-
-func (r *CollectReport) failed(backendID string) {
-	if r.Failed == nil {
-		r.Failed = map[string]int64{}
-	}
-	r.Failed[backendID]++
-}
 
 // Collect removes what nothing has needed for the grace. It waits for its turn.
 // Deletes that fail are reported and left for a later run; a backend that is away does
@@ -273,70 +223,4 @@ func (s *Store) removingAnywhere(ctx context.Context, blob digest.Digest) (bool,
 		}
 	}
 	return false, nil
-}
-
-// lookTime bounds the look at the backends before a run, all at once.
-const lookTime = 10 * time.Second
-
-// lookForAway returns the backends that do not work now: no removal is begun there.
-func (s *Store) lookForAway(ctx context.Context) map[string]bool {
-	looking, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	errs := make([]error, len(s.list))
-	var all sync.WaitGroup
-	for i, b := range s.list {
-		all.Go(func() { errs[i] = b.Health(looking) })
-	}
-	all.Wait()
-	away := map[string]bool{}
-	for i, b := range s.list {
-		if errs[i] != nil && ctx.Err() == nil {
-			away[b.ID] = true
-			s.log.WarnContext(ctx, "nothing is removed from a backend that does not work", "backend_id", b.ID, "error", errs[i])
-		}
-	}
-	return away
-}
-
-// wouldCollect tells what Collect would.
-func (s *Store) wouldCollect(ctx context.Context, o CollectOptions) (report CollectReport, err error) {
-	found := func(c Candidate) {
-		if o.Found != nil {
-			o.Found(c)
-		}
-	}
-	for _, b := range s.list {
-		for after := (digest.Digest{}); ; {
-			list, err := s.reg.Removals(ctx, b.ID, after, s.collection.Batch)
-			if err != nil {
-				return report, registryError("list removals from "+b.ID, err)
-			}
-			if len(list) == 0 {
-				break
-			}
-			for _, r := range list {
-				report.Waiting++
-				found(s.removal(ctx, r))
-			}
-			after = list[len(list)-1].Blob
-		}
-	}
-	err = s.walk(ctx, digest.Digest{}, func(_ context.Context, page []registry.Idle, _ digest.Digest) error {
-		for _, b := range page {
-			report.Blobs++
-			report.Bytes += b.Size
-			found(candidate(b))
-		}
-		return nil
-	})
-	return report, err
-}
-
-// removal describes a removal under way.
-func (s *Store) removal(ctx context.Context, r registry.Removal) Candidate {
-	c := Candidate{Digest: r.Blob, Size: -1, Why: Removing, Since: r.Since, Backends: []string{r.BackendID}}
-	if b, err := s.reg.Blob(ctx, r.Blob); err == nil {
-		c.Size = b.Size
-	}
-	return c
 }

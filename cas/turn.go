@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync/atomic"
 	"time"
@@ -55,16 +54,6 @@ type Turn struct {
 	note  note
 	broke bool
 	until atomic.Pointer[time.Time] // the end of the claim, by this process's monotonic clock
-}
-
-// note is what is kept of a name beside its claim, in JSON.
-type note struct {
-	Holder string    `json:"holder"`
-	Began  time.Time `json:"began"`
-	Ended  time.Time `json:"ended,omitzero"` // zero while it runs, and where it broke off
-	Done   time.Time `json:"done,omitzero"`  // when it last ended well
-	Due    time.Time `json:"due,omitzero"`   // when it is to run again
-	State  []byte    `json:"state,omitempty"`
 }
 
 // InTurn does a work when nobody else is at the work of that name; where somebody is
@@ -129,21 +118,6 @@ func (s *Store) inTurn(ctx context.Context, name string, wanted func(note) bool,
 	return errors.Join(err, t.end(ctx, every, err))
 }
 
-// noteOf reads what is kept of a name; nothing is a zero note.
-func (s *Store) noteOf(ctx context.Context, name string) (n note, err error) {
-	text, err := s.reg.State(ctx, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return n, nil
-	case err != nil:
-		return n, registryError("look up the turn of "+name, err)
-	}
-	if err := json.Unmarshal(text, &n); err != nil {
-		return n, fmt.Errorf("the note of %s is none: %w", name, err)
-	}
-	return n, nil
-}
-
 // Broke reports whether the turn before this one broke off: its process died, or
 // lost the turn, and what it had begun may still go on.
 func (t *Turn) Broke() bool { return t.broke }
@@ -184,34 +158,6 @@ func (t *Turn) answered(verb string, err error) error {
 		return fmt.Errorf("%s %s: %w", verb, t.name, ErrTurnLost)
 	}
 	return registryError(verb+" "+t.name, err)
-}
-
-// renew keeps the claim until the context ends, and ends it with ErrTurnLost when
-// another has the turn, or may have it: its own clock says so, not the registry,
-// which may be away.
-func (t *Turn) renew(ctx context.Context, cancel context.CancelCauseFunc) {
-	for pause := turnRenewal; sleep(ctx, pause) == nil; {
-		switch err := t.renewOnce(ctx); {
-		case errors.Is(err, registry.ErrConflict), t.Check() != nil:
-			cancel(ErrTurnLost)
-			return
-		case err != nil:
-			pause = turnRetry
-		default:
-			pause = turnRenewal
-		}
-	}
-}
-
-func (t *Turn) renewOnce(ctx context.Context) error {
-	ctx, cancel := context.WithDeadline(ctx, *t.until.Load())
-	defer cancel()
-	until := time.Now().Add(turnLasting)
-	err := t.store.reg.Renew(ctx, t.name, t.token, turnLasting)
-	if err == nil {
-		t.until.Store(&until)
-	}
-	return err
 }
 
 // endTime bounds how long the end of a turn may take to be written.
