@@ -13,11 +13,12 @@ import (
 
 // route is where the bytes of an upload go, how long they are kept, and why.
 type route struct {
-	Producer       string `json:"producer"`
-	RetentionClass string `json:"retention_class"`
-	BackendID      string `json:"backend_id"`
-	Because        string `json:"because"` // the key of the configuration that says so
-	Kept           string `json:"kept"`
+	Producer       string   `json:"producer"`
+	RetentionClass string   `json:"retention_class"`
+	BackendID      string   `json:"backend_id"`
+	Copies         []string `json:"copies"`  // ids of the backends that get a copy in the background
+	Because        string   `json:"because"` // the key of the configuration that says so
+	Kept           string   `json:"kept"`
 }
 
 // producerName is the form of producers, as the gateway takes them.
@@ -39,6 +40,7 @@ func explain(c *config.Config, producer, class string) (*route, error) {
 	p := policy(c)
 	id, rule := p.Route(r.RetentionClass, r.Producer)
 	r.BackendID, r.Because = id, "routing.default"
+	r.Copies = p.Desired(r.RetentionClass, r.Producer)[1:]
 	if rule >= 0 {
 		r.Because = fmt.Sprintf("routing.rules[%d]", rule)
 	}
@@ -51,5 +53,9 @@ func (r *route) String() string {
 	if r.Kept == "forever" {
 		kept = r.Kept
 	}
-	return fmt.Sprintf("producer %s, retention class %s: to backend %s (%s), kept %s", r.Producer, r.RetentionClass, r.BackendID, r.Because, kept)
+	copies := ""
+	if len(r.Copies) > 0 {
+		copies = ", copied to " + strings.Join(r.Copies, " and ")
+	}
+	return fmt.Sprintf("producer %s, retention class %s: to backend %s (%s)%s, kept %s", r.Producer, r.RetentionClass, r.BackendID, r.Because, copies, kept)
 }

@@ -122,11 +122,12 @@ func isMistake(err error) bool {
 func policy(c *config.Config) cas.Policy {
 	p := cas.Policy{
 		Default:      c.Routing.Default,
+		Copies:       c.Routing.Copies,
 		DefaultClass: c.Retention.Default,
 		Classes:      map[string]time.Duration{},
 	}
 	for _, r := range c.Routing.Rules {
-		p.Rules = append(p.Rules, cas.Rule{RetentionClass: r.RetentionClass, Producer: r.Producer, BackendID: r.Backend})
+		p.Rules = append(p.Rules, cas.Rule{RetentionClass: r.RetentionClass, Producer: r.Producer, BackendID: r.Backend, Copies: r.Copies})
 	}
 	for name, keep := range c.Retention.Classes {
 		p.Classes[name] = keep.Length()
@@ -144,6 +145,12 @@ func collection(c *config.Config) cas.Collection {
 func schedule(c *config.Config) cas.Schedule {
 	k := c.Retention.Collection
 	return cas.Schedule{Collect: k.Every.Length(), Orphans: k.OrphansEvery.Length()}
+}
+
+// copying is how copies are made in the background.
+func copying(c *config.Config) cas.Copying {
+	k := c.Routing.Copying
+	return cas.Copying{Every: k.Every.Length(), BytesPerSecond: k.BytesPerSecond}
 }
 
 // checkLocations refuses a configuration without a backend on which the registry

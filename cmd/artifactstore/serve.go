@@ -77,6 +77,7 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 	working, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() { store.Background(working, store.Upkeep(schedule(c))...) })
+	background.Go(func() { store.Background(working, store.Copies(copying(c))...) })
 	background.Go(func() { store.RunVerifications(working, verifications(c)) })
 	defer background.Wait()
 	defer stop()

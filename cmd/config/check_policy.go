@@ -9,9 +9,13 @@ import (
 
 func (m *mistakes) checkRouting(c *Config) {
 	m.checkRoute("routing.default", c.Routing.Default, c.Backends)
+	m.checkCopies("routing.copies", c.Routing.Default, c.Routing.Copies, c.Backends)
+	m.longer("routing.copying.every", c.Routing.Copying.Every, minEvery)
+	m.atLeast("routing.copying.bytes_per_second", c.Routing.Copying.BytesPerSecond, 0)
 	for i, r := range c.Routing.Rules {
 		at := index("routing.rules", i)
 		m.checkRoute(at+".backend", r.Backend, c.Backends)
+		m.checkCopies(at+".copies", r.Backend, r.Copies, c.Backends)
 		if r.RetentionClass == "" && r.Producer == "" {
 			m.add(at, "has neither retention_class nor producer; what every rule lets through goes to routing.default")
 		}
@@ -42,6 +46,21 @@ func (m *mistakes) checkRoute(at, id string, list []Backend) {
 		m.add("backends", "%s is not written, and which of %s it is cannot be told", at, strings.Join(ids, ", "))
 	default:
 		m.oneOf(at, id, "backend", ids)
+	}
+}
+
+// checkCopies refuses copies on no backend, and on one that has the bytes already.
+func (m *mistakes) checkCopies(at, backend string, copies []string, list []Backend) {
+	for i, id := range copies {
+		at := index(at, i)
+		switch {
+		case id == backend:
+			m.add(at, "the copy would be on %s, where the bytes are already", quote(id))
+		case slices.Contains(copies[:i], id):
+			m.add(at, "%s is there twice", quote(id))
+		default:
+			m.checkRoute(at, id, list)
+		}
 	}
 }
 

@@ -28,8 +28,16 @@ type Config struct {
 
 // Routing says which backend takes which bytes.
 type Routing struct {
-	Default string `yaml:"default"` // id of the backend for what no rule matches; the only backend, if there is one
-	Rules   []Rule `yaml:"rules"`   // the first match wins
+	Default string   `yaml:"default"` // id of the backend for what no rule matches; the only backend, if there is one
+	Copies  []string `yaml:"copies"`  // ids of the backends that get a copy of it
+	Rules   []Rule   `yaml:"rules"`   // the first match wins
+	Copying Copying  `yaml:"copying"`
+}
+
+// Copying says how the background makes copies.
+type Copying struct {
+	Every          Duration `yaml:"every"`            // between two looks at what is missing; what is new is copied within seconds
+	BytesPerSecond int64    `yaml:"bytes_per_second"` // of all copies together; 0 is no bound
 }
 
 // Rule sends what matches all its conditions to a backend. An empty condition
@@ -40,6 +48,8 @@ type Rule struct {
 	// not cross "/", which no producer's name contains.
 	Producer string `yaml:"producer"`
 	Backend  string `yaml:"backend"` // id
+	// Copies are the ids of the backends that get a copy, in the background.
+	Copies []string `yaml:"copies"`
 }
 
 // Retention says how long content is kept.

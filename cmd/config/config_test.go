@@ -39,7 +39,9 @@ backends:
     verification: {every: 1w, bytes_per_second: 1000000, window: "22:00-06:00"}
 routing:
   default: disk
-  rules: [{retention_class: release, producer: "ci-*", backend: rgw}]
+  copies: [rgw]
+  rules: [{retention_class: release, producer: "ci-*", backend: rgw, copies: [disk]}]
+  copying: {every: 30s, bytes_per_second: 1000000}
 retention:
   default: short
   classes: {short: 1w2d, release: forever}

@@ -9,7 +9,7 @@ func Default() *Config {
 		Listen:   "127.0.0.1:8080",
 		Registry: Registry{URL: "sqlite:./artifactstore-data/registry.db"},
 		Backends: []Backend{{ID: "local", Type: Local, Root: "./artifactstore-data/blobs"}},
-		Routing:  Routing{Default: "local"},
+		Routing:  Routing{Default: "local", Copying: Copying{Every: Duration{"1m", time.Minute}}},
 		Retention: Retention{
 			Default: "standard",
 			Classes: map[string]Lifetime{

@@ -111,6 +111,12 @@ func TestMistakes(t *testing.T) {
 		{"routing: {rules: [{backend: local}]}", "1:19: routing.rules[0]: has neither retention_class nor producer"},
 		{"routing: {rules: [{producer: '[a', backend: local}]}", `1:30: routing.rules[0].producer: "[a" is not a glob`},
 		{"routing: {rules: [{producer: a/b, backend: local}]}", `1:30: routing.rules[0].producer: "a/b" matches no producer`},
+		{"routing: {copies: [tape]}", `1:20: routing.copies[0]: there is no backend "tape"; want one of local`},
+		{"routing: {copies: [local]}", `1:20: routing.copies[0]: the copy would be on "local", where the bytes are already`},
+		{"backends:\n  - {id: a, type: local, root: a}\n  - {id: b, type: local, root: b}\nrouting: {default: a, rules: [{producer: p, backend: a, copies: [b, b]}]}", `4:69: routing.rules[0].copies[1]: "b" is there twice`},
+		{"routing: {copies: local}", "1:19: routing.copies: want a list here"},
+		{"routing: {copying: {bytes_per_second: -1}}", "1:39: routing.copying.bytes_per_second: -1 is too little"},
+		{"routing: {copying: {every: 0s}}", "1:28: routing.copying.every: "},
 		{"routing: {rules: [{retention_class: gold, backend: local}]}", `1:37: routing.rules[0].retention_class: there is no class "gold"`},
 	} {
 		checkMistake(t, tt.source, tt.want)

@@ -130,6 +130,7 @@ type storeState struct {
 	totals    cas.Totals
 	completed map[string]time.Time    // by task
 	err       error                   // why the totals are not known
+	missing   map[string]int64        // copies, by backend
 	verified  map[string]cas.Verified // by backend; what is not known is not in it
 }
 
@@ -140,6 +141,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descUp        = describe("backend_up", "Whether a backend can be read and written (1) or not (0).", "backend")
 	descLocations = describe("locations", "Locations of blobs by backend and state.", "backend", "state")
+	descMissing   = describe("locations_missing", "Copies that routes promise and that are known to be missing, by the backend where they are to be.", "backend")
 	descBlobs     = describe("blobs", "Blobs in the store.")
 	descBytes     = describe("blob_bytes", "Bytes of all blobs, each counted once.")
 	descUploads   = describe("uploads_open", "Upload sessions that are open.")
@@ -158,7 +160,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLocations, descBlobs, descBytes, descUploads, descPosition, descVerified, descWhole, descBuffered,
+	for _, d := range []*prometheus.Desc{descUp, descLocations, descMissing, descBlobs, descBytes, descUploads, descPosition, descVerified, descWhole, descBuffered,
 		descCollected, descCollectedBytes, descOrphans, descFailedDeletes, descExpired, descCompleted} {
 		ch <- d
 	}
@@ -193,6 +195,9 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	for task, at := range state.completed {
 		gauge(descCompleted, float64(at.Unix()), task)
 	}
+	for id, n := range state.missing {
+		gauge(descMissing, float64(n), id)
+	}
 	for id := range state.up {
 		for _, state := range cas.States {
 			gauge(descLocations, float64(totals.Locations[cas.LocationTotal{BackendID: id, State: state}]), id, string(state))
@@ -211,6 +216,9 @@ func (c *storeCollector) look(ctx context.Context) storeState {
 	s.err = probe(ctx, func(ctx context.Context) (err error) {
 		if s.totals, err = c.store.Totals(ctx); err == nil {
 			s.completed, err = c.store.Completed(ctx)
+		}
+		if err == nil {
+			s.missing, err = c.store.Missing(ctx)
 		}
 		return err
 	})
