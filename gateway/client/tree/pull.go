@@ -119,8 +119,8 @@ func checkFiles(files []manifest.File) error {
 			bad.add(f.Path, "%s", why)
 			continue
 		}
-		if strings.HasPrefix(baseName(f.Path), partPrefix) {
-			bad.add(f.Path, "names that begin with %s are those of files on their way", partPrefix)
+		if isPart(baseName(f.Path)) {
+			bad.add(f.Path, "that is the name of a file on its way")
 		}
 		for dir := parent(f.Path); dir != "."; dir = parent(dir) {
 			if is[dir] {
@@ -248,6 +248,11 @@ const (
 	partSuffix = ".part"
 )
 
+// isPart reports whether a name is that of a file on its way.
+func isPart(name string) bool {
+	return strings.HasPrefix(name, partPrefix) && strings.HasSuffix(name, partSuffix)
+}
+
 // prepare makes the directories and takes away what a killed pull has left in them:
 // this one alone is at work here.
 func (p *pull) prepare(exists map[string]bool) error {
@@ -268,7 +273,7 @@ func (p *pull) prepare(exists map[string]bool) error {
 			return err
 		}
 		for _, name := range names {
-			if strings.HasPrefix(name, partPrefix) && strings.HasSuffix(name, partSuffix) {
+			if isPart(name) {
 				if err := p.root.Remove(dir + "/" + name); err != nil {
 					return err
 				}

@@ -101,7 +101,7 @@ func TestPullEvilPaths(t *testing.T) {
 	for _, paths := range [][]string{
 		{"../precious"}, {".."}, {"a/../../precious"}, {"a/.."}, {"/etc/passwd"}, {"//a"}, {"a//b"}, {"a/"}, {"."}, {"./a"}, {"a/./b"},
 		{`..\precious`}, {"a\x00b"}, {"a\nb"}, {"\xff"}, {strings.Repeat("a", 1025)}, {"a", "a/b"}, {"a", "a/b/c"},
-		{".artifactstore-x.part"}, {"a/.artifactstore-"},
+		{".artifactstore-x.part"}, {"a/.artifactstore-.part"},
 	} {
 		files := map[string]string{"good": "good"}
 		for _, p := range paths {

@@ -220,6 +220,15 @@ func symlink(t *testing.T, to, name string) {
 	}
 }
 
+// What a killed pull has left in a directory is no file of a package.
+func TestPushRefusesParts(t *testing.T) {
+	h := open(t)
+	dir := write(t, t.TempDir(), map[string]string{"a": "1", "d/.artifactstore-ABCDEFGH-1.part": "half", ".artifactstore": "", "x.part": ""})
+	if _, err := h.push(dir); !slices.Equal(named(err), []string{"d/.artifactstore-ABCDEFGH-1.part"}) || h.state() != "" {
+		t.Errorf("%v, state %q", err, h.state())
+	}
+}
+
 // A file that somebody else puts into the package, or that the gateway loses, is
 // found in the manifest.
 func TestPushChecksTheManifest(t *testing.T) {

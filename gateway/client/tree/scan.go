@@ -68,6 +68,8 @@ func scan(root *os.Root, follow bool) (s scanned, err error) {
 // entry looks at what is at a path, and says why it cannot be a file of a package.
 func entry(root *os.Root, path string, d fs.DirEntry, follow bool) (info fs.FileInfo, why string, err error) {
 	switch {
+	case isPart(d.Name()):
+		why = "it is what a killed pull has left: pull again, or remove it"
 	case d.Type().IsRegular():
 		info, err = d.Info()
 	case d.Type()&fs.ModeSymlink == 0:
