@@ -16,6 +16,10 @@ var (
 	ErrBackendUnknown = errors.New("backend unknown")
 	// ErrVerificationUnknown means that there is no such run.
 	ErrVerificationUnknown = errors.New("verification unknown")
+	// ErrNothingThere pauses a run that nobody attends to where it finds one object
+	// missing after the other and not a single one right: more likely the backend is
+	// not the one that it should be than that all is lost. A person's run goes on.
+	ErrNothingThere = errors.New("not one object is there: is this the right place?")
 	// ErrVerificationStopped ends a run that somebody asked to stop.
 	ErrVerificationStopped = errors.New("the verification was stopped")
 )

@@ -504,3 +504,31 @@ func TestVerifyComparesBLAKE3(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 }
+
+// Where not one object is there, a run that nobody attends to pauses before it has
+// declared all lost, and does not go on by itself; a person's run does, and what is there
+// again is found by the next.
+func TestVerifyNothingThere(t *testing.T) {
+	h := open(t, options{})
+	all := h.fill(400)
+	for _, c := range all {
+		h.remove("a", c)
+	}
+	v, err := h.store.Verify(t.Context(), cas.VerifyOptions{Backend: "a"})
+	if !errors.Is(err, cas.ErrNothingThere) || v.Status != cas.RunPaused || v.Failed() > 300 {
+		t.Errorf("%v: %+v", err, v)
+	}
+	before := h.position()
+	if _, err := h.store.Verify(t.Context(), cas.VerifyOptions{Backend: "a"}); !errors.Is(err, cas.ErrNothingThere) || h.position() != before {
+		t.Errorf("again: %v, %d events", err, h.position()-before)
+	}
+	if v := h.verify(cas.VerifyOptions{Attended: true}); v.Results[cas.Missing] != 400 {
+		t.Errorf("a person's: %+v", v)
+	}
+	for _, c := range all {
+		h.strange("a", identity(c).SHA256.Key(), c)
+	}
+	if v := h.verify(cas.VerifyOptions{}); v.Recovered != 400 || v.Results[cas.Intact] != 400 {
+		t.Errorf("all is there again: %+v", v)
+	}
+}

@@ -177,6 +177,9 @@ func (v *verifier) count(s *slot) {
 		run.Failures = append(run.Failures, Failure{s.blob.SHA256, s.blob.Size, s.result, s.repaired})
 	}
 	v.st.Cursor = s.blob.SHA256
+	if v.nothingThere() {
+		v.cancel(ErrNothingThere)
+	}
 }
 
 // report shows how far the run is, saves it from time to time, and looks whether

@@ -119,10 +119,10 @@ func (x *examiner) giveUp(ctx context.Context, err error) (Result, error) {
 }
 
 // examine looks at a location, and where it seems to have failed, asks the registry
-// again and looks a second time.
+// again and looks a second time. One that is known to have failed is taken at its word.
 func (s *Store) examine(ctx context.Context, x *examiner, b registry.Blob, l registry.Location) (Result, error) {
 	r, err := x.look(ctx, b.Identity)
-	if err != nil || !r.IsFailure() {
+	if err != nil || !r.IsFailure() || l.State == registry.Failed {
 		return r, err
 	}
 	now, err := s.reg.Blob(ctx, b.SHA256)

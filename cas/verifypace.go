@@ -20,8 +20,9 @@ type pace struct {
 	next time.Time // when the bytes that were granted so far are used up
 }
 
-// slack is how much of a pause may be made up for.
-const slack = 100 * time.Millisecond
+// slack is how much of a pause may be made up for: enough for a machine that has much
+// else to do, so that the rate is kept over seconds.
+const slack = time.Second
 
 // take waits until n more bytes may be read.
 func (p *pace) take(ctx context.Context, n int) error {
@@ -37,6 +38,9 @@ func (p *pace) grant(n int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
+	if p.next.IsZero() {
+		p.next = now
+	}
 	if least := now.Add(-slack); p.next.Before(least) {
 		p.next = least
 	}

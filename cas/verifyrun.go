@@ -96,10 +96,22 @@ func (v *verifier) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if v.nothingThere() {
+		return fmt.Errorf("verify %s: %w", v.o.Backend, ErrNothingThere)
+	}
 	run.Status, run.Holder, run.Error = RunRunning, v.holder, ""
 	run.BytesPerSecond, run.Concurrency = v.o.BytesPerSecond, v.o.Concurrency
 	v.ctx = ctx
 	return v.save()
+}
+
+// nothingLeast is how many missing objects, and none that is right, are too many to
+// go on without a person.
+const nothingLeast = 100
+
+func (v *verifier) nothingThere() bool {
+	found := v.st.Current.Results
+	return !v.o.Attended && found[Missing] >= nothingLeast && found[Intact] == 0
 }
 
 // lastEventTime is the registry's clock: all events from now on are not before it.

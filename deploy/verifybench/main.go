@@ -44,7 +44,7 @@ const (
 const (
 	largeSize = 512 << 20
 	smallSize = 4 << 10
-	rate      = 100_000_000 // bytes a second
+	rate      = 50_000_000 // bytes a second: less than a machine with much else to do can read
 )
 
 var missed bool
