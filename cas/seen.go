@@ -20,17 +20,12 @@ import (
 // do, an older one is only more cautious, so none is asked for on the way: the
 // last one that this process has heard of is at hand.
 
-// position is the last position of the log that this process knows; it only grows.
+// position is where the log was when this process last heard of it. It is not the highest
+// position ever heard of: a log that a database's failover has cut short gives its
+// last positions anew, and what was heard of the old ones would not be cautious.
 type position struct{ known atomic.Uint64 }
 
-func (p *position) saw(last uint64) {
-	for {
-		was := p.known.Load()
-		if last <= was || p.known.CompareAndSwap(was, last) {
-			return
-		}
-	}
-}
+func (p *position) saw(last uint64) { p.known.Store(last) }
 
 // append adds events as [registry.Log.Append] does, and notes how far the log is.
 func (s *Store) append(ctx context.Context, events ...registry.Event) error {
