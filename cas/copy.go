@@ -47,6 +47,34 @@ const restTime = time.Minute
 // errResting means that a backend has failed again and again just now.
 var errResting = errors.New("it is left alone for now, because it fails")
 
+// copyAll makes a blob stored on all the desired backends, as far as it can be: it
+// returns what was made, what is left, and why. An error is one that ends the run.
+func (c *copier) copyAll(ctx context.Context, b registry.Blob, desired []string) (made, left []string, why, err error) {
+	for _, id := range missing(b, desired) {
+		err := c.copyTo(ctx, b, id)
+		switch {
+		case err == nil:
+			made = append(made, id)
+		case ctx.Err() != nil:
+			return made, left, why, context.Cause(ctx)
+		case errors.Is(err, ErrRegistryUnavailable):
+			return made, left, why, err
+		case errors.Is(err, ErrBlobUnavailable) && !c.readableNow(ctx, b.SHA256):
+			// Not a copy that is missing: all there was has failed. Repair lists it.
+		default:
+			left, why = append(left, id), err
+		}
+	}
+	return made, left, why, nil
+}
+
+// readableNow reports whether a blob still has a stored location; where that is not
+// known, yes.
+func (s *Store) readableNow(ctx context.Context, blob digest.Digest) bool {
+	b, err := s.reg.Blob(ctx, blob)
+	return readable(b) != "" || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
 // copyTo makes a blob, as the registry has it, stored on a backend. Where nothing
 // has it to copy from it is ErrBlobUnavailable.
 func (c *copier) copyTo(ctx context.Context, b registry.Blob, to string) error {

@@ -261,37 +261,18 @@ func (f *follower) lookAt(ctx context.Context, blob digest.Digest) error {
 	return err
 }
 
-// make makes what is missing of a blob, and returns what it has made and what is
-// left. An error is one that ends the run.
+// make makes what is missing of what routes promise, and returns what it has made
+// and what is left.
 func (f *follower) make(ctx context.Context, b registry.Blob) (made, left []string, err error) {
 	w, err := f.wanted(ctx, b)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, id := range missing(b, w.promised) {
-		err := f.copyTo(ctx, b, id)
-		switch {
-		case err == nil:
-			made = append(made, id)
-		case ctx.Err() != nil:
-			return made, left, context.Cause(ctx)
-		case errors.Is(err, ErrRegistryUnavailable):
-			return made, left, err
-		case errors.Is(err, ErrBlobUnavailable) && !f.readableNow(ctx, b.SHA256):
-			// Not a copy that is missing: all there was has failed. Repair lists it.
-		default:
-			left = append(left, id)
-			f.count(func(*copyState) { f.left = err })
-		}
+	made, left, why, err := f.copyAll(ctx, b, w.promised)
+	if why != nil {
+		f.count(func(*copyState) { f.left = why })
 	}
-	return made, left, nil
-}
-
-// readableNow reports whether a blob still has a stored location; where that is not
-// known, yes.
-func (s *Store) readableNow(ctx context.Context, blob digest.Digest) bool {
-	b, err := s.reg.Blob(ctx, blob)
-	return readable(b) != "" || err != nil && !errors.Is(err, fs.ErrNotExist)
+	return made, left, err
 }
 
 // page walks some blobs: first to count what is missing, then to make it.

@@ -79,3 +79,19 @@ func missing(b registry.Blob, desired []string) (ids []string) {
 	}
 	return ids
 }
+
+// leaving returns the backends of a blob's locations that no keeper wants it on; none
+// where nothing keeps it, and none that it may be wanted on by a keeper that was not
+// looked at.
+func (s *Store) leaving(b registry.Blob, w wanted) (ids []string) {
+	if len(w.routed) == 0 || readable(b) == "" {
+		return nil
+	}
+	for _, l := range b.Locations {
+		if slices.Contains(w.routed, l.BackendID) || s.backend(l.BackendID) == nil || w.partial && s.policy.names(l.BackendID) {
+			continue
+		}
+		ids = append(ids, l.BackendID)
+	}
+	return ids
+}

@@ -62,6 +62,12 @@ func (p *Policy) Desired(class, producer string) []string {
 	return append([]string{id}, p.Rules[rule].Copies...)
 }
 
+// names reports whether any route names a backend.
+func (p *Policy) names(id string) bool {
+	return p.Default == id || slices.Contains(p.Copies, id) ||
+		slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.BackendID == id || slices.Contains(r.Copies, id) })
+}
+
 // promising returns the desired backends of each route that has copies.
 func (p *Policy) promising() (routes [][]string) {
 	for _, r := range append(slices.Clone(p.Rules), Rule{BackendID: p.Default, Copies: p.Copies}) {

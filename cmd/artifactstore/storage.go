@@ -6,5 +6,5 @@ func storageCommand(f *flags) *cobra.Command {
 	return group("storage", "Look after the backends",
 		`Backends are the places that hold the bytes. These commands find them by the same
 configuration as "serve" and run beside a serving gateway.`,
-		storageCollectCommand(f), storageVerifyCommand(f), storageRepairCommand(f), storageWhyCommand(f), storageDoctorCommand(f))
+		storageCollectCommand(f), storageVerifyCommand(f), storageRepairCommand(f), storageWhyCommand(f), storagePlanCommand(f), storageDoctorCommand(f))
 }

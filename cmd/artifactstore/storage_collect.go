@@ -183,15 +183,19 @@ func newCollectProgress(w io.Writer) *collectProgress {
 // at returns what shows the progress of one part.
 func (p *collectProgress) at(what string) func(float64, cas.CollectReport) {
 	return func(done float64, so cas.CollectReport) {
-		line := fmt.Sprintf("%s: %3.0f %%, %d objects removed, %s", what, 100*done, so.Removed, humanize.IBytes(uint64(so.Bytes)))
-		switch now := p.now(); {
-		case p.terminal:
-			fmt.Fprintf(p.w, "\r\x1b[K%s", line)
-			p.open = true
-		case now.Sub(p.last) >= linePause:
-			p.last = now
-			fmt.Fprintln(p.w, line)
-		}
+		p.line(fmt.Sprintf("%s: %3.0f %%, %d objects removed, %s", what, 100*done, so.Removed, humanize.IBytes(uint64(so.Bytes))))
+	}
+}
+
+// line shows a line in place of the last.
+func (p *collectProgress) line(text string) {
+	switch now := p.now(); {
+	case p.terminal:
+		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+		p.open = true
+	case now.Sub(p.last) >= linePause:
+		p.last = now
+		fmt.Fprintln(p.w, text)
 	}
 }
 
