@@ -31,6 +31,9 @@ var Forever = registry.Forever
 // States are the states of a location.
 var States = []registry.State{registry.Stored, registry.Failed, registry.Removing}
 
+// PackageStates are the states of a package.
+var PackageStates = []registry.PackageState{registry.Open, registry.Sealed}
+
 // LocationsOn returns how many locations a backend has in each state.
 func LocationsOn(t Totals, backendID string) (stored, failed int64) {
 	on := func(s registry.State) int64 {

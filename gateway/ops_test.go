@@ -335,6 +335,7 @@ func metricsOf(t *testing.T, at shapes.House) {
 		h.request("POST", fmt.Sprintf("/v1/blobs?producer=evil%d", i), strings.NewReader("x"))
 		h.request("PUT", "/v1/blobs/sha256:evil", strings.NewReader("x"))
 	}
+	h.request("PUT", "/v1/packages/ann/tool/1", nil)
 	got := h.metrics()
 	for series, want := range map[string]string{
 		`artifactstore_http_requests_total{code="201",method="POST",route="/v1/blobs"}`:               "2",
@@ -349,12 +350,14 @@ func metricsOf(t *testing.T, at shapes.House) {
 		`artifactstore_backend_up{backend="main"}`:                                                    "1",
 		`artifactstore_locations{backend="main",state="stored"}`:                                      "2",
 		`artifactstore_locations{backend="main",state="failed"}`:                                      "0",
-		`artifactstore_blobs`:             "2",
-		`artifactstore_blob_bytes`:        "6",
-		`artifactstore_uploads_open`:      "0",
-		`artifactstore_event_position`:    "25",
-		`artifactstore_buffered_bytes`:    "0",
-		`artifactstore_http_panics_total`: "0",
+		`artifactstore_blobs`:                    "2",
+		`artifactstore_blob_bytes`:               "6",
+		`artifactstore_packages{state="open"}`:   "1",
+		`artifactstore_packages{state="sealed"}`: "0",
+		`artifactstore_uploads_open`:             "0",
+		`artifactstore_event_position`:           "26",
+		`artifactstore_buffered_bytes`:           "0",
+		`artifactstore_http_panics_total`:        "0",
 	} {
 		if got[series] != want {
 			t.Errorf("%s: %q, want %q", series, got[series], want)

@@ -144,6 +144,7 @@ var (
 	descMissing   = describe("locations_missing", "Copies that routes promise and that are known to be missing, by the backend where they are to be.", "backend")
 	descBlobs     = describe("blobs", "Blobs in the store.")
 	descBytes     = describe("blob_bytes", "Bytes of all blobs, each counted once.")
+	descPackages  = describe("packages", "Packages by state, OCI manifests among the sealed ones.", "state")
 	descUploads   = describe("uploads_open", "Upload sessions that are open.")
 	descPosition  = describe("event_position", "Position of the last event in the log.")
 	descVerified  = describe("verification_objects_total", "Objects that verifications looked at, by all gateways and commands together.", "backend", "result")
@@ -160,7 +161,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLocations, descMissing, descBlobs, descBytes, descUploads, descPosition, descVerified, descWhole, descBuffered,
+	for _, d := range []*prometheus.Desc{descUp, descLocations, descMissing, descBlobs, descBytes, descPackages, descUploads, descPosition, descVerified, descWhole, descBuffered,
 		descCollected, descCollectedBytes, descOrphans, descFailedDeletes, descExpired, descCompleted} {
 		ch <- d
 	}
@@ -190,6 +191,9 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	collectVerified(ch, state.verified)
 	gauge(descBlobs, float64(totals.Blobs))
 	gauge(descBytes, float64(totals.BlobBytes))
+	for _, state := range cas.PackageStates {
+		gauge(descPackages, float64(totals.Packages[state]), string(state))
+	}
 	gauge(descUploads, float64(totals.Uploads))
 	gauge(descPosition, float64(totals.Position))
 	for task, at := range state.completed {
