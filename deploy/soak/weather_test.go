@@ -182,7 +182,8 @@ func TestWeather(t *testing.T) {
 	}
 }
 
-// usage says which calls each deed makes.
+// usage says which calls each deed makes. In good weather nothing is left for a
+// sweep.
 func usage(t *testing.T) map[string][]string {
 	e := expose(t, time.Minute)
 	e.ask("POST", "/v1/blobs", there)
@@ -194,6 +195,7 @@ func usage(t *testing.T) map[string][]string {
 		}
 		uses[d.name] = e.proxy.Recorded()
 	}
+	e.clean()
 	return uses
 }
 
@@ -242,6 +244,16 @@ func clear(t *testing.T, what string, a answer) {
 	}
 }
 
+// clean demands that the bucket holds objects of blobs and nothing else.
+func (e *exposed) clean() {
+	e.t.Helper()
+	for _, name := range e.server.Everything(e.t, e.prefix) {
+		if !strings.HasPrefix(name, "sha256/") {
+			e.t.Errorf("left behind: %s", name)
+		}
+	}
+}
+
 // audit looks at everything in good weather.
 func (e *exposed) audit(stored map[string]bool) {
 	e.t.Helper()
@@ -261,11 +273,7 @@ func (e *exposed) audit(stored map[string]bool) {
 	if _, err := e.backend.Sweep(e.t.Context(), time.Now().Add(time.Hour)); err != nil {
 		e.t.Error(err)
 	}
-	for _, name := range e.server.Everything(e.t, e.prefix) {
-		if !strings.HasPrefix(name, "sha256/") {
-			e.t.Errorf("left behind: %s", name)
-		}
-	}
+	e.clean()
 	if n := e.store.BufferedBytes() + e.backend.Memory().InUse(); n != 0 {
 		e.t.Errorf("%d bytes of memory are not given back", n)
 	}
