@@ -6,7 +6,7 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test smoke conformance clients bench bench-oci bench-s3 bench-verify fuzz lint clean dev-up dev-down
+.PHONY: help build run check test smoke conformance clients bench bench-oci bench-scale bench-s3 bench-verify fuzz lint clean dev-up dev-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-s3: ## The gateway before a real RGW beside the SDK, PostgreSQL beside SQL
 bench-verify: build ## storage verify beside sha256sum and BLAKE3; wants 11 GiB of disk, 10 minutes
 	$(GO) build -trimpath -o bin/verifybench ./deploy/verifybench
 	bin/verifybench $(BIN)
+
+bench-scale: ## A million blobs and 100,000 packages on SQLite and PostgreSQL: list, show, why, seal, collect, with targets
+	deploy/dev/bench-scale.sh
 
 FUZZTIME ?= 10s
 fuzz: ## Every fuzz target in turn (FUZZTIME=10s each)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The benchmarks, each figure beside its reference in the same run: the hasher
 # beside its parts, then the gateway beside a minimal server (deploy/bench).
-# Arguments go to the latter. Wants a quiet machine, 20 GiB of disk, 10 minutes.
+# Arguments go to the latter. What a store that holds much answers is measured by
+# bench-scale.sh. Wants a quiet machine, 20 GiB of disk, 10 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 make --no-print-directory build

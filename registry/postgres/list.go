@@ -8,7 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// firstPage is how many rows a list reads at first: most callers want no more.
+// firstPage is how many rows a list reads at first: most callers want no more. Each
+// page after it is twice as long, so that what is read and not wanted is not much.
 const firstPage = 50
 
 // list yields what a query finds after a key, a page at a time: it holds no
@@ -26,7 +27,7 @@ type list[T any] struct {
 func (l list[T]) walk(ctx context.Context, r *Registry, after string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		from := storablePart(after)
-		for size := firstPage; ; size = pageSize {
+		for size := firstPage; ; size = min(2*size, pageSize) {
 			found, err := l.page(ctx, r, from, size)
 			if err != nil {
 				var none T

@@ -7,8 +7,8 @@ import "github.com/jackc/pgx/v5"
 // bounded number: its page may be short. The query of a window yields what passes,
 // and its last row in any case, so that the walk knows where it ended.
 
-// walkRows is how many rows a walk reads at most.
-const walkRows = 10_000
+// walkRows is how many rows a walk reads at most: some ten milliseconds' worth.
+const walkRows = 1000
 
 // walked is a row that a window yields.
 type walked[T any] struct {

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// firstPage is how many rows a list reads at first: most callers want no more.
+// firstPage is how many rows a list reads at first: most callers want no more. Each
+// page after it is twice as long, so that what is read and not wanted is not much.
 const firstPage = 50
 
 // list yields what a query finds after a key, a page at a time: it holds no
@@ -22,7 +23,7 @@ type list[T any] struct {
 
 func (l list[T]) walk(ctx context.Context, r *Registry, after []driver.Value, wrap func(error) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for size := firstPage; ; size = page {
+		for size := firstPage; ; size = min(2*size, page) {
 			found, err := l.page(ctx, r, after, size)
 			for _, t := range found {
 				if !yield(t, nil) {

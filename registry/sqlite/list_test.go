@@ -19,7 +19,7 @@ func TestLists(t *testing.T) {
 	tool := publish("1.0", 0)[0].Data.(registry.PackageCreated).Package
 	mustAppend(t, r, append(put(0), publish("1.0", 0)[0])...)
 	var names, paths, versions []string
-	for _, rows := range []int{firstPage, firstPage + 1, firstPage + page, firstPage + page + 1} {
+	for _, rows := range []int{firstPage, firstPage + 1, 3 * firstPage, 3*firstPage + 1, 15*firstPage + page, 15*firstPage + page + 1} {
 		var events []registry.Event
 		for n := uint64(len(names) + 1); n <= uint64(rows); n++ {
 			names, paths = append(names, fmt.Sprintf("v%05d", n)), append(paths, fmt.Sprintf("%04d", n))

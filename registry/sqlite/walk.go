@@ -19,8 +19,8 @@ import (
 // a bounded number: its page may be short. Its query says of each window how many rows it
 // was and where it ended, also where none passed.
 
-// walkRows is how many rows a walk reads at most.
-const walkRows = 10_000
+// walkRows is how many rows a walk reads at most: some ten milliseconds' worth.
+const walkRows = 1000
 
 // walk runs do for windows that grow from a size until do says that it is done. do
 // is told the size, and returns how many rows the window had.
