@@ -55,25 +55,7 @@ changed. The exit status is 1 when something differs.`,
 				})
 			},
 		},
-		&cobra.Command{
-			Use:   "rebuild",
-			Short: "Derive the views anew from the log",
-			Long: `Replace the views by the replay of the log, in one transaction, and report what
-differed before. Writers wait while the views are replaced.`,
-			Example: `  artifactstore registry rebuild`,
-			Args:    exactly(0),
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return withRegistry(cmd.Context(), f, func(r registry.Registry) error {
-					p := startSteps(cmd.ErrOrStderr(), "rebuild")
-					report, err := r.Rebuild(cmd.Context(), p.step)
-					p.stop()
-					if err != nil {
-						return err
-					}
-					return showReport(cmd, f, report, "was rebuilt", false)
-				})
-			},
-		},
+		registryRebuildCommand(f),
 	)
 }
 

@@ -34,14 +34,17 @@ type form struct{ config, list string }
 // (image-spec manifest.md, image-index.md; docker's image manifest V2, schema 2;
 // the artifact manifest of image-spec 1.1.0-rc2, which some tools still push).
 var forms = map[string]form{
-	"application/vnd.oci.image.manifest.v1+json":           {"config", "layers"},
+	mediaTypeImage: {"config", "layers"},
 	"application/vnd.docker.distribution.manifest.v2+json": {"config", "layers"},
 	mediaTypeIndex: {"", "manifests"},
 	"application/vnd.docker.distribution.manifest.list.v2+json": {"", "manifests"},
 	"application/vnd.oci.artifact.manifest.v1+json":             {"", "blobs"},
 }
 
-const mediaTypeIndex = "application/vnd.oci.image.index.v1+json"
+const (
+	mediaTypeImage = "application/vnd.oci.image.manifest.v1+json"
+	mediaTypeIndex = "application/vnd.oci.image.index.v1+json"
+)
 
 // ParseManifest reads a manifest that was pushed with a Content-Type field, which
 // may be "" where the manifest says its media type itself. It is pure. Members
