@@ -24,14 +24,18 @@ var pushed = client.PackageName{Producer: "ci", Name: "go", Version: "1"}
 func TestPushKilled(t *testing.T) {
 	g := start(t, command(t), t.TempDir())
 	c := &client.Client{Server: g.url}
-	dir := filepath.Join(strings.TrimSpace(output(t, ".", "go", "env", "GOROOT")), "src", "cmd", "compile")
+	from, each := filepath.Join("cmd", "compile"), 60
+	if testing.Short() {
+		from, each = "encoding", 15
+	}
+	dir := filepath.Join(strings.TrimSpace(output(t, ".", "go", "env", "GOROOT")), "src", from)
 	there := 0
 	for kills := range 3 {
 		push := pushProcess(t, g, dir, "--jobs", "3")
 		if err := push.Start(); err != nil {
 			t.Fatal(err)
 		}
-		there = awaitFiles(t, c, there+60)
+		there = awaitFiles(t, c, there+each)
 		push.Process.Kill()
 		if err := push.Wait(); err == nil {
 			t.Fatalf("the push ended before it was killed for the time %d", kills+1)

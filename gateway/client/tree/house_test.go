@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -107,6 +108,16 @@ func write(t *testing.T, dir string, files map[string]string) string {
 		}
 	}
 	return dir
+}
+
+// goroot is where the Go distribution is.
+func goroot(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // read returns what a directory holds by path: the bytes of files, and of anything
