@@ -5,13 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"artifactstore/cas/digest"
 	"artifactstore/gateway/client"
 )
 
 func packageCommand(f *flags) *cobra.Command {
-	return group("package", "Show, hold, renew or delete a package",
+	return group("package", "Show, seal, hold, renew or delete a package",
 		`A package is PRODUCER/NAME/VERSION. Make one with "push", list them with "ls".`,
-		packageShowCommand(f), packageHoldCommand(f), packageReleaseCommand(f), packageRenewCommand(f), packageDeleteCommand(f))
+		packageShowCommand(f), packageSealCommand(f), packageHoldCommand(f), packageReleaseCommand(f), packageRenewCommand(f), packageDeleteCommand(f))
 }
 
 // packageVerb returns a command whose first argument is a package.
@@ -28,6 +29,25 @@ func packageVerb(f *flags, cmd *cobra.Command, args int, do func(cmd *cobra.Comm
 		return nil
 	}
 	return cmd
+}
+
+func packageSealCommand(f *flags) *cobra.Command {
+	return packageVerb(f, &cobra.Command{
+		Use:   "seal PRODUCER/NAME/VERSION",
+		Short: "End changes to a package and print the digest of its manifest",
+		Long: `End changes to a package, which "push --no-seal" or curl has filled, and print the
+digest of its manifest. Sealing again prints the same digest.`,
+		Example: `  artifactstore package seal ci-7/app/1.4.3`,
+	}, 1, func(cmd *cobra.Command, c *client.Client, n client.PackageName, _ []string) error {
+		d, err := c.Seal(cmd.Context(), n)
+		if err != nil {
+			return err
+		}
+		return said(cmd, f, struct {
+			Package  client.PackageName `json:"package"`
+			Manifest digest.Digest      `json:"manifest_digest"`
+		}{n, d}, "%s", d)
+	})
 }
 
 func packageHoldCommand(f *flags) *cobra.Command {

@@ -82,6 +82,7 @@ func TestPackagesDocWalk(t *testing.T) {
 	says(t, out,
 		"ci-7/app/1.4.2 sealed: 2 files", "verified: 2 files", // push, pull
 		"ci-7/app/1.5.0", "is of class release, expires: never", // ls, renew
+		"ci-7/app/1.4.3 open: 1 file (",                                   // two parts
 		`"path":"bin/tool"`, `"manifest_digest":"sha256:`, "\nbin/tool\n", // curl, tar
 		"(package_held)", "hold:      case-1138, by anonymous at ", "no longer under the hold case-1138",
 		"ci-7/tool/0.1 is deleted", "ci-7/tool/0.2", // why

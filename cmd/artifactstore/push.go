@@ -33,7 +33,7 @@ character or a backslash. Nothing is left out silently. A directory that changes
 while it is pushed is not sealed.`,
 		Example: `  artifactstore push dist --package ci-7/app/1.4.2
   artifactstore push dist --package ci-7/app/1.4.2 --class release --label commit=4f2a91c
-  artifactstore push part1 --package ci-7/app/1.4.2 --no-seal`,
+  artifactstore push linux --package ci-7/app/1.4.3 --no-seal`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.Package, err = packageFlag(name); err != nil {
@@ -51,7 +51,7 @@ while it is pushed is not sealed.`,
 	jobsFlag(cmd, &o.Jobs)
 	cmd.Flags().BoolVar(&o.FollowSymlinks, "follow-symlinks", false, "push a link to a file of the same directory as that file")
 	cmd.Flags().BoolVar(&o.Prune, "prune", false, "take out of an open package what the directory has not")
-	cmd.Flags().BoolVar(&o.KeepOpen, "no-seal", false, "leave the package open for more files")
+	cmd.Flags().BoolVar(&o.KeepOpen, "no-seal", false, "leave the package open for more files, of other directories too; \"package seal\" ends that")
 	return cmd
 }
 

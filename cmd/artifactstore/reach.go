@@ -37,7 +37,7 @@ func jobsFlag(cmd *cobra.Command, jobs *int) {
 
 // classFlag adds --retention-class, and --class as a short way to write it.
 func classFlag(cmd *cobra.Command, class *string, usage string) {
-	cmd.Flags().StringVar(class, "retention-class", "", usage)
+	cmd.Flags().StringVar(class, "retention-class", "", usage+"; --class for short")
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "class" {
 			name = "retention-class"

@@ -19,7 +19,7 @@ type PushOptions struct {
 	Jobs           int               // files on their way at once
 	FollowSymlinks bool              // a link to a file of the directory is pushed as the file
 	Prune          bool              // take out of the package what the directory has not
-	KeepOpen       bool              // do not seal
+	KeepOpen       bool              // do not seal: other directories may follow
 	Progress       Progress          // nil tells nobody
 	// Note is told in a sentence what a person may want to know; nil tells nobody.
 	Note func(string)
@@ -129,7 +129,8 @@ func (p *push) create(ctx context.Context) error {
 }
 
 // compare looks at what the open package has. Files that the directory has not
-// would be sealed with the others, so they are refused before anything is sent.
+// would be sealed with the others, so they are refused before anything is sent, unless
+// the package stays open.
 func (p *push) compare(ctx context.Context) error {
 	p.had = map[string]client.File{}
 	for f, err := range p.c.Files(ctx, p.Package) {
@@ -138,7 +139,7 @@ func (p *push) compare(ctx context.Context) error {
 		}
 		p.had[f.Path] = f
 	}
-	if p.Prune {
+	if p.Prune || p.KeepOpen {
 		return nil
 	}
 	more := &PathsError{What: "the package has files that the directory has not (--prune takes them out); nothing was sent"}

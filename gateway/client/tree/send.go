@@ -188,7 +188,7 @@ func (p *push) surplus() []string {
 
 func (p *push) prune(ctx context.Context) error {
 	gone := p.surplus()
-	if len(gone) == 0 {
+	if len(gone) == 0 || !p.Prune {
 		return nil
 	}
 	err := each(ctx, p.Jobs, len(gone), func(ctx context.Context, i int) error {
