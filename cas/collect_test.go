@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -375,26 +376,46 @@ func TestOrphansOfAnotherStore(t *testing.T) {
 // A run that ends in the middle is gone on with where it was.
 func TestOrphansGoOn(t *testing.T) {
 	c := &clock{ahead: 49 * time.Hour}
-	h := open(t, options{now: c.now, waits: atOnce, sleep: noSleep})
-	for i := range 1500 {
-		h.orphan([]byte{byte(i), byte(i >> 8)})
+	var lists []string
+	h := open(t, options{now: c.now, waits: atOnce, sleep: noSleep, wrap: func(_ string, b backends.Backend) backends.Backend {
+		return listed{b, &lists}
+	}})
+	for i := range 60 {
+		h.orphan([]byte{byte(i)})
 	}
 	h.mustPut([]byte("x"))
 	ctx, cancel := context.WithCancel(t.Context())
+	var last cas.Candidate
 	n := 0
-	_, err := h.store.Orphans(ctx, "a", cas.OrphanOptions{Anyway: true, CollectOptions: cas.CollectOptions{Found: func(cas.Candidate) {
-		if n++; n == 700 {
+	_, err := h.store.Orphans(ctx, "a", cas.OrphanOptions{Anyway: true, CollectOptions: cas.CollectOptions{Found: func(c cas.Candidate) {
+		if n++; n == 30 {
 			cancel()
+		} else if n < 30 {
+			last = c
 		}
 	}}})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	h.store.Collect(t.Context(), cas.CollectOptions{})
-	c.pass(time.Hour)
+	c.pass(10 * time.Minute)
 	h.collect()
-	if _, err := h.store.Orphans(t.Context(), "a", cas.OrphanOptions{Anyway: true}); err != nil {
-		t.Fatal(err)
+	report := h.orphans("a")
+	if len(lists) != 2 || lists[0] != "" || lists[1] == "" || lists[1] > last.Digest.Key() {
+		t.Errorf("lists after %q; the last orphan was %s", lists, last.Digest.Key())
+	}
+	if report.Orphans == 0 || report.Orphans > 36 {
+		t.Errorf("%+v", report)
 	}
 	h.exact()
+}
+
+// listed notes after which keys a backend is listed.
+type listed struct {
+	backends.Backend
+	after *[]string
+}
+
+func (b listed) List(ctx context.Context, prefix, after string) iter.Seq2[backends.Info, error] {
+	*b.after = append(*b.after, after)
+	return b.Backend.List(ctx, prefix, after)
 }

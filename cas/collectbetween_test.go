@@ -23,9 +23,12 @@ type meeting struct {
 // An upload comes between any two calls of a collection, and a collection between any
 // two calls of an upload, on two gateways. What is acknowledged stays, and what is
 // not leaves nothing behind.
-func TestUploadsMeetCollections(t *testing.T) {
+func TestEachStepOfUploadsMeetingCollections(t *testing.T) {
 	for _, job := range []string{"collect", "orphans"} {
 		for kind, up := range uploads {
+			if testing.Short() && kind != "short" && kind != "long" && kind != "session" {
+				continue
+			}
 			for how, overtaken := range map[string]bool{"comes": false, "is overtaken": true} {
 				m := meeting{job, up, overtaken}
 				name := fmt.Sprintf("%s/%s %s", job, kind, how)

@@ -131,7 +131,7 @@ func (w *orphanWalk) object(ctx context.Context, info backends.Info) error {
 	w.orphans++
 	w.found = append(w.found, info)
 	if len(w.found) == w.collection.Batch {
-		return w.adopt(ctx)
+		return w.step(ctx, info.Key, true)
 	}
 	return nil
 }
