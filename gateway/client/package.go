@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -244,13 +245,13 @@ func (c *Client) HoldPackage(ctx context.Context, n PackageName, hold string) (c
 
 // ReleasePackage ends a hold; ErrHoldUnknown where the package is not under it.
 func (c *Client) ReleasePackage(ctx context.Context, n PackageName, hold string) error {
-	_, err := c.ask(ctx, call{method: http.MethodDelete, path: n.path("/holds/" + url.PathEscape(hold))}, nil, http.StatusNoContent)
+	_, err := c.ask(ctx, call{method: http.MethodDelete, path: n.path("/holds/" + url.PathEscape(hold)), gone: ErrHoldUnknown}, nil, http.StatusNoContent)
 	return err
 }
 
 // DeletePackage removes a package; ErrPackageHeld under a hold.
 func (c *Client) DeletePackage(ctx context.Context, n PackageName) error {
-	_, err := c.ask(ctx, call{method: http.MethodDelete, path: n.path("")}, nil, http.StatusNoContent)
+	_, err := c.ask(ctx, call{method: http.MethodDelete, path: n.path(""), gone: ErrPackageUnknown}, nil, http.StatusNoContent)
 	return err
 }
 
@@ -268,6 +269,9 @@ func (r *call) json(v any, media string) error {
 // ask makes a request and reads the JSON of its answer, where somebody wants it.
 func (c *Client) ask(ctx context.Context, r call, into any, want ...int) (status int, err error) {
 	resp, err := c.send(ctx, r, want...)
+	if errors.Is(err, errDone) {
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}

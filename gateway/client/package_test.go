@@ -120,6 +120,34 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// What an earlier try has done, whose answer was lost, is done; what was never there
+// is refused.
+func TestDeleteAgain(t *testing.T) {
+	for code, do := range map[string]func(c *client.Client) error{
+		"package_unknown": func(c *client.Client) error { return c.DeletePackage(t.Context(), app) },
+		"hold_unknown":    func(c *client.Client) error { return c.ReleasePackage(t.Context(), app, "case-1") },
+	} {
+		for _, first := range []string{"lost", "busy", "none"} {
+			c, _ := serve(t, func(n int64, w http.ResponseWriter, _ *http.Request) {
+				switch {
+				case n == 0 && first == "lost":
+					panic(http.ErrAbortHandler)
+				case n == 0 && first == "busy":
+					refusal(w, 503, "busy")
+				default:
+					refusal(w, 404, code)
+				}
+			})
+			paused(c)
+			var refused *client.Error
+			err := do(c)
+			if done := first == "lost"; done != (err == nil) || !done && (!errors.As(err, &refused) || refused.Code != code) {
+				t.Errorf("%s, %s: %v", code, first, err)
+			}
+		}
+	}
+}
+
 // A source that fails is the caller's fault: the gateway is not asked again.
 func TestPutFileStopsWithItsSource(t *testing.T) {
 	c, n := serve(t, func(_ int64, w http.ResponseWriter, r *http.Request) {

@@ -23,12 +23,24 @@ type call struct {
 	header       http.Header
 	size         int64                         // bytes of the body
 	body         func() (io.ReadCloser, error) // nil for none
+	// gone, where not nil, is the refusal that says that there is nothing to do.
+	// After a try whose answer was lost it is a success: that try has done it.
+	gone *Error
 }
+
+// errDone means that an earlier try has done what was asked for.
+var errDone = errors.New("done before")
 
 // send makes a request until it is answered, or trying again cannot help.
 func (c *Client) send(ctx context.Context, r call, want ...int) (*http.Response, error) {
+	lost := false // an answer
 	for try := 1; ; try++ {
 		resp, err := c.sendOnce(ctx, r, want...)
+		if lost && r.gone != nil && errors.Is(err, r.gone) {
+			return nil, errDone
+		}
+		var refused *Error
+		lost = lost || err != nil && !errors.As(err, &refused)
 		if err == nil || !again(err) || try >= tries || ctx.Err() != nil {
 			return resp, err
 		}
