@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -175,7 +176,7 @@ func TestCopyOfRottenBytes(t *testing.T) {
 	h.exact()
 }
 
-// away is a backend that nothing can be written to while it is.
+// away is a backend that nothing can be written to or read from while it is.
 type away struct {
 	backends.Backend
 	mu    sync.Mutex
@@ -199,6 +200,13 @@ func (b *away) Begin(ctx context.Context, hint backends.Hint) (backends.Upload, 
 		return nil, err
 	}
 	return b.Backend.Begin(ctx, hint)
+}
+
+func (b *away) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if err := b.here(); err != nil {
+		return nil, err
+	}
+	return b.Backend.Open(ctx, key, off, n)
 }
 
 func (b *away) Health(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"artifactstore/backends"
 	"artifactstore/cas"
 	shapes "artifactstore/deploy/house"
 	"artifactstore/registry"
@@ -134,9 +135,39 @@ func TestMoveReadsBack(t *testing.T) {
 	h.exact()
 }
 
-// What cannot be copied stays where it is, and the rest is moved; so it is with what
-// cannot be deleted, and with what has more keepers than are looked at.
-func TestMoveWithABackendAway(t *testing.T) {
+// A new location that cannot be read back proves nothing: the old one stays.
+func TestMoveToABackendThatIsAway(t *testing.T) {
+	c, b := &clock{}, &away{}
+	one := random(1, 1000)
+	h := settled(t, shapes.House{}, c, nil, [][]byte{one}, nil)
+	h.move()
+	c.pass(2 * time.Hour)
+	h.reg.Close()
+	o := moving(shapes.House{}, c, nil)
+	o.wrap = func(id string, real backends.Backend) backends.Backend {
+		if id != "b" {
+			return real
+		}
+		b.Backend = real
+		return b
+	}
+	h = openIn(t, h.place, o)
+	b.set(true)
+	if r := h.move(); r.Left != 1 || r.Removed != 0 {
+		t.Errorf("%+v", r)
+	}
+	h.isOn(one, "b", "a")
+	h.mustRead(one)
+	b.set(false)
+	if r := h.move(); r.Left != 0 || r.Removed != 1 {
+		t.Errorf("%+v", r)
+	}
+	h.exact()
+}
+
+// What cannot be copied stays where it is, and what cannot be deleted is left to the
+// next collection.
+func TestMoveThatFails(t *testing.T) {
 	c := &clock{}
 	one := random(1, 1000)
 	h := settled(t, shapes.House{}, c, nil, nil, [][]byte{one})
