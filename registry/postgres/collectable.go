@@ -17,7 +17,7 @@ var collectableSQL = windowSQL(`SELECT b.*, `+idleSQL+` AS since FROM blobs AS b
 
 // Collectable implements [registry.Retention].
 func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Duration, after digest.Digest, limit int) ([]registry.Idle, digest.Digest, error) {
-	page, last, err := walk(limit, func(last *registry.Idle, size, most int) ([]walked[registry.Idle], error) {
+	page, last, err := walk(limit, collectRows, func(last *registry.Idle, size, most int) ([]walked[registry.Idle], error) {
 		begin := after
 		if last != nil {
 			begin = last.SHA256

@@ -47,7 +47,7 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 		key := slices.Min(slices.Collect(maps.Keys(f.Labels)))
 		sql, label = labelledSQL(within), []any{key, f.Labels[key]}
 	}
-	page, last, err := walk(limit, func(last *registry.Package, size, most int) ([]walked[registry.Package], error) {
+	page, last, err := walk(limit, walkRows, func(last *registry.Package, size, most int) ([]walked[registry.Package], error) {
 		begin := from
 		if last != nil {
 			begin = last.PackageKey

@@ -7,8 +7,12 @@ import "github.com/jackc/pgx/v5"
 // bounded number: its page may be short. The query of a window yields what passes,
 // and its last row in any case, so that the walk knows where it ended.
 
-// walkRows is how many rows a walk reads at most: some ten milliseconds' worth.
-const walkRows = 1000
+// How many rows a walk reads at most: for a request that waits some milliseconds'
+// worth, for a collection enough for a batch.
+const (
+	walkRows    = 1000
+	collectRows = 10_000
+)
 
 // walked is a row that a window yields.
 type walked[T any] struct {
@@ -20,11 +24,11 @@ type walked[T any] struct {
 // walk returns at most limit values that pass. window returns one that begins
 // after a value, nil at the start, has at most size rows, and yields at most most
 // that pass. last is nil when nothing is left.
-func walk[T any](limit int, window func(after *T, size, most int) ([]walked[T], error)) (page []T, last *T, err error) {
+func walk[T any](limit, bound int, window func(after *T, size, most int) ([]walked[T], error)) (page []T, last *T, err error) {
 	if limit <= 0 {
 		return nil, nil, nil
 	}
-	for read, size := 0, min(limit, walkRows); size > 0; size = min(10*size, walkRows-read) {
+	for read, size := 0, min(limit, bound); size > 0; size = min(10*size, bound-read) {
 		rows, err := window(last, size, limit-len(page))
 		if err != nil {
 			return nil, nil, err

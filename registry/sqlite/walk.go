@@ -19,14 +19,18 @@ import (
 // a bounded number: its page may be short. Its query says of each window how many rows it
 // was and where it ended, also where none passed.
 
-// walkRows is how many rows a walk reads at most: some ten milliseconds' worth.
-const walkRows = 1000
+// How many rows a walk reads at most: for a request that waits some milliseconds'
+// worth, for a collection enough for a batch.
+const (
+	walkRows    = 1000
+	collectRows = 10_000
+)
 
 // walk runs do for windows that grow from a size until do says that it is done. do
 // is told the size, and returns how many rows the window had.
-func walk(size int, do func(size int) (n int, done bool, err error)) (end bool, err error) {
-	for read := 0; read < walkRows; size = min(10*size, walkRows-read) {
-		size = min(size, walkRows)
+func walk(size, most int, do func(size int) (n int, done bool, err error)) (end bool, err error) {
+	for read := 0; read < most; size = min(10*size, most-read) {
+		size = min(size, most)
 		n, done, err := do(size)
 		if err != nil || done {
 			return false, err
@@ -83,7 +87,7 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 	}
 	sql := fmt.Sprintf(walkPackages, table, position, label+within)
 	var page []registry.Package
-	end, err := walk(limit, func(size int) (n int, done bool, err error) {
+	end, err := walk(limit, walkRows, func(size int) (n int, done bool, err error) {
 		copy(args, []driver.Value{after.Producer, after.Name, after.Version})
 		args[8], args[9] = int64(size), int64(limit-len(page))
 		err = r.find(ctx, sql, func(row []driver.Value) (err error) {
@@ -162,7 +166,7 @@ func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Dura
 	}
 	var found blobs
 	var since []time.Time
-	end, err := walk(limit, func(size int) (n int, done bool, err error) {
+	end, err := walk(limit, collectRows, func(size int) (n int, done bool, err error) {
 		err = r.find(ctx, selectCollectable, func(row []driver.Value) error {
 			if n = int(row[13].(int64)); n > 0 {
 				after = digestOf(digest.SHA256, row[14])

@@ -14,7 +14,7 @@ import (
 // of another class and format than all others, and blobs with leases.
 func many(t *testing.T) *Registry {
 	r := open(t, filepath.Join(t.TempDir(), "registry.db"))
-	const rows = walkRows + 50
+	const rows = collectRows + 50
 	var events []registry.Event
 	for n := range uint64(rows) {
 		class := "standard"
@@ -47,9 +47,11 @@ func TestWalks(t *testing.T) {
 		if err != nil || len(page) != 0 || next.Version != fmt.Sprintf("%06d", walkRows-1) {
 			t.Fatalf("%+v: the first page is %d long, then %v, %v", f, len(page), next, err)
 		}
-		page, next, err = r.ListPackages(t.Context(), f, next, 7)
+		for pages := 1; err == nil && len(page) == 0 && pages <= collectRows/walkRows; pages++ {
+			page, next, err = r.ListPackages(t.Context(), f, next, 7)
+		}
 		if err != nil || len(page) != 1 || page[0].RetentionClass != "release" || next != (registry.PackageKey{}) {
-			t.Errorf("%+v: the second page is %d long, then %v, %v", f, len(page), next, err)
+			t.Errorf("%+v: the last page is %d long, then %v, %v", f, len(page), next, err)
 		}
 	}
 	idle, next, err := r.Collectable(t.Context(), time.Now(), 0, digest.Digest{}, 7)
@@ -93,7 +95,7 @@ func TestRanges(t *testing.T) {
 func TestWindows(t *testing.T) {
 	for first, want := range map[int]string{1: "[1 10 100 889]", 100: "[100 900]", 20_000: "[1000]"} {
 		var sizes []int
-		end, err := walk(first, func(size int) (int, bool, error) {
+		end, err := walk(first, walkRows, func(size int) (int, bool, error) {
 			sizes = append(sizes, size)
 			return size, false, nil
 		})
