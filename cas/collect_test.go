@@ -238,6 +238,23 @@ func TestCollectWithOneBackendFailing(t *testing.T) {
 	}
 }
 
+// A full backend is the first to be collected.
+func TestCollectFromFullBackend(t *testing.T) {
+	var faulty *backendtest.Faulty
+	h := open(t, options{waits: atOnce, wrap: func(_ string, b backends.Backend) backends.Backend {
+		faulty = backendtest.NewFaulty(b)
+		return faulty
+	}})
+	content := random(1, 100)
+	h.mustPut(content)
+	h.letGo(content)
+	faulty.Set(backendtest.Fault{Op: backendtest.Health, Err: backends.ErrFull})
+	if report := h.collect(); report.Blobs != 1 || len(report.Away) != 0 {
+		t.Errorf("%+v", report)
+	}
+	h.exact()
+}
+
 // Packages expire by their class, but not what is held, changed, or named by an index
 // that stays; indexes go before what they name.
 func TestExpire(t *testing.T) { everyHouse(t, expires) }
