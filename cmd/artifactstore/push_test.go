@@ -31,7 +31,7 @@ func TestPushKilled(t *testing.T) {
 	dir := filepath.Join(strings.TrimSpace(output(t, ".", "go", "env", "GOROOT")), "src", from)
 	there := 0
 	for kills := range 3 {
-		push := pushProcess(t, g, dir, "--jobs", "3")
+		push := pushProcess(t, g, dir, "--jobs", "1") // slow enough to be killed in the middle
 		if err := push.Start(); err != nil {
 			t.Fatal(err)
 		}
