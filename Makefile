@@ -6,7 +6,7 @@ BIN     := bin/artifactstore
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: help build run check test smoke conformance clients bench bench-oci bench-scale bench-s3 bench-verify fuzz lint clean dev-up dev-down
+.PHONY: help build run check test smoke drill conformance clients bench bench-oci bench-scale bench-s3 bench-verify fuzz lint clean dev-up dev-down
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: lint build ## Everything, with crash tests, real servers and processes; an
 
 smoke: build ## The same files on local + SQLite and on RGW + PostgreSQL, by configuration only
 	deploy/dev/smoke.sh
+
+drill: build ## Back up, lose and restore the database, on local + SQLite and on RGW + PostgreSQL
+	deploy/dev/drill.sh
 
 conformance: ## The OCI conformance program, on every registry and backend
 	deploy/dev/with-servers.sh $(GO) test -count=1 -v -run TestConformance ./deploy/conformance
