@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -385,7 +386,7 @@ func rebuildGoesOn(t *testing.T, at shapes.House) {
 			cancel()
 		}
 	}}
-	o := options{at: at, wrap: func(_ string, b backends.Backend) backends.Backend { return &opens{b, counted} }}
+	o := options{at: at, wrap: func(_ string, b backends.Backend) backends.Backend { return &opens{b, counted, nil} }}
 	h = openIn(t, p, o)
 	if so, err := h.store.Rebuild(ctx, rebuildOptions("a")); !errors.Is(err, context.Canceled) || so.Adopted != 64 {
 		t.Fatalf("interrupted: %v: %+v", err, so)
@@ -423,11 +424,16 @@ func rebuildGoesOn(t *testing.T, at shapes.House) {
 type opens struct {
 	backends.Backend
 	*reads
+	opened func() // is told when one is open; may be nil
 }
 
 func (o *opens) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	o.count(ctx, key)
-	return o.Backend.Open(ctx, key, off, n)
+	r, err := o.Backend.Open(ctx, key, off, n)
+	if err == nil && o.opened != nil {
+		o.opened()
+	}
+	return r, err
 }
 
 // Of two manifests of one name the one that was written later counts, whichever comes first.
@@ -546,6 +552,31 @@ func TestRebuildBesideARemoval(t *testing.T) {
 	h.orphan(content)
 	if so := h.mustRebuild(missingToo); so.Changing != 0 || so.Adopted != 1 {
 		t.Errorf("written again: %+v", so)
+	}
+	h.audit()
+}
+
+// An object that was read and is removed before it is recorded is not recorded: the
+// delete has taken it.
+func TestRebuildBesideAWholeRemoval(t *testing.T) {
+	p, content := newPlace(t, shapes.House{}), random(1, 400)
+	first := openIn(t, p, options{})
+	first.mustPut(random(2, 300))
+	first.orphan(content)
+	counted := &reads{n: map[string]int{}}
+	counted.before = func(_ context.Context, total int) {
+		if total == 1 {
+			first.beginRemoval(content)
+		}
+	}
+	h := openIn(t, p, options{wrap: func(_ string, b backends.Backend) backends.Backend {
+		return &opens{b, counted, func() { first.endRemoval(content) }}
+	}})
+	if so := h.mustRebuild(missingToo); so.Changing != 1 || so.Adopted != 0 {
+		t.Errorf("%+v", so)
+	}
+	if _, err := h.reg.Blob(t.Context(), identity(content).SHA256); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is gone is recorded: %v", err)
 	}
 	h.audit()
 }

@@ -19,7 +19,11 @@ bin=${BIN:-$root/bin/artifactstore}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/artifactstore-drill-XXXXXX")
 server=
 say() { echo "drill: $*"; }
-die() { say "FAILED: $*" >&2; exit 1; }
+die() {
+  say "FAILED: $*" >&2
+  [ ! -e "$dir/serve.log" ] || tail -5 "$dir/serve.log" >&2
+  exit 1
+}
 finish() {
   [ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
   "$root/deploy/dev/rgw.sh" down "$dir/rgw" >/dev/null 2>&1 || true
