@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -148,6 +149,23 @@ func TestCopiesOfANewRule(t *testing.T) {
 	h.lack(0, 0)
 	h.isOn(all[0], "a", "b", "c")
 	h.exact()
+}
+
+// A position behind the end of the log is one of another log: all blobs are walked.
+func TestCopiesOfAnotherLog(t *testing.T) {
+	h := open(t, copyOptions(shapes.House{}, nil))
+	h.copies()
+	err := h.store.InTurn(t.Context(), "copies", func(ctx context.Context, turn *cas.Turn) error {
+		was := regexp.MustCompile(`"position":\d+`)
+		return turn.SetState(ctx, was.ReplaceAll(turn.State(), []byte(`"position":1000000`)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := random(1, 1000)
+	h.mustPut(one, toRelease)
+	h.copies()
+	h.isOn(one, "a", "b", "c")
 }
 
 // A source that has other bytes is no source: it is marked, another is used, and it

@@ -88,15 +88,16 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
-// begin walks all blobs where the routing is not the one that was followed.
+// begin walks all blobs where the routing is not the one that was followed, or the
+// log another: it ends before the position.
 func (f *follower) begin(ctx context.Context) error {
-	routing := f.policy.fingerprint()
-	if f.state.Routing == routing {
-		return nil
-	}
 	last, err := f.reg.Last(ctx)
 	if err != nil {
 		return registryError("read the log's position", err)
+	}
+	routing := f.policy.fingerprint()
+	if f.state.Routing == routing && f.state.Position <= last {
+		return nil
 	}
 	f.state = copyState{Routing: routing, Position: last, Walk: &copyWalk{Counting: true, Began: f.now().UTC()}}
 	return f.save(ctx)
