@@ -59,6 +59,7 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 }
 
 func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
+	widen()
 	defer runtime.KeepAlive(spare())
 	l, err := listen(ctx, c.Listen)
 	if err != nil {

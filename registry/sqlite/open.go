@@ -72,7 +72,7 @@ func (o *Options) fill() error {
 		o.Busy = 10 * time.Second
 	}
 	if o.Readers == 0 {
-		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+		o.Readers = max(4, 2*runtime.NumCPU())
 	}
 	if o.Now == nil {
 		o.Now = time.Now
