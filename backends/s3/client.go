@@ -121,10 +121,13 @@ func (c *idleConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// resend are refusals that say that the bytes did not arrive as they were sent.
+// resend are refusals that say that the bytes did not arrive as they were sent,
+// or that the service is in its own way: versitygw finds a directory in place of an
+// object where another request has just removed the folder that it is in.
 var resend = map[string]struct{}{
 	"XAmzContentSHA256Mismatch": {}, "BadDigest": {}, "IncompleteBody": {}, "RequestTimeout": {}, "InvalidDigest": {},
 	"SlowDown": {}, "ServiceUnavailable": {}, "OperationAborted": {}, "ConcurrentModification": {}, "InternalError": {},
+	"ExistingObjectIsDirectory": {},
 }
 
 // newRetryer bounds the attempts of one call. There is no token bucket besides:
