@@ -152,17 +152,23 @@ func (d *disk) make(ctx context.Context, base, dir string) (unsynced, error) {
 	if err != nil {
 		return unsynced{}, err
 	}
-	known := dir
-	if isPair(dir) && d.isCrowded(parent) {
-		known = allPairs(parent)
-		err = d.do(ctx, "mkdir", known, func() error { return makePairs(parent) })
-	} else {
-		err = d.do(ctx, "mkdir", dir, func() error { return makeFolder(dir) })
-	}
+	known, err := d.makeOne(ctx, parent, dir)
 	if err != nil {
 		return unsynced{}, err
 	}
 	return unsynced{append([]string{parent}, above.parents...), append(above.known, known)}, nil
+}
+
+// makeOne makes a folder, or all its like where that is worth it and possible: a disk
+// that is nearly full may have room for one. It returns what is known to be there.
+func (d *disk) makeOne(ctx context.Context, parent, dir string) (known string, err error) {
+	if isPair(dir) && d.isCrowded(parent) {
+		all := allPairs(parent)
+		if d.do(ctx, "mkdir", all, func() error { return makePairs(parent) }) == nil {
+			return all, nil
+		}
+	}
+	return dir, d.do(ctx, "mkdir", dir, func() error { return makeFolder(dir) })
 }
 
 // syncParents makes what make made durable, and remembers it.

@@ -93,6 +93,23 @@ func TestFoldersAreMadeAtOnce(t *testing.T) {
 	equal(t, "an object in a folder that somebody removed", get(b, "h/b0/k"), "y")
 }
 
+// Where there is no room for all folders there may be for the one.
+func TestFolderIsMadeAlone(t *testing.T) {
+	for _, effect := range []bool{false, true} {
+		b, s := scripted(t, t.TempDir(), "")
+		for i := range crowd {
+			put(t, b, fmt.Sprintf("h/0%x/k", i), "x")
+		}
+		u := begin(t, b, "y")
+		s.reset(0, effect)
+		if err := u.Commit(t.Context(), "h/fe/k"); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "the steps", s.steps[:2], []string{"mkdir h/[0-9a-f][0-9a-f]", "mkdir h/fe"})
+		equal(t, "the object", get(b, "h/fe/k"), "y")
+	}
+}
+
 // A second backend of the root knows of no folder that it is durable: another
 // process may have made it and not synced it yet.
 func TestFoldersOfOthersAreSynced(t *testing.T) {
