@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"text/tabwriter"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -105,10 +103,11 @@ func rebuildFromBackends(cmd *cobra.Command, f *flags, r rebuildFlags) error {
 				return err
 			}
 		}
-		shown := newRebuildProgress(cmd.ErrOrStderr())
+		shown := newStatusLine(cmd.ErrOrStderr())
 		so, err := s.Rebuild(ctx, cas.RebuildOptions{
 			Backends: r.backends, Missing: r.missing, Repository: r.repository, RetentionClass: r.class, SHA512: r.sha512,
-			ManifestBytes: c.Limits.ManifestBytes, Concurrency: r.jobs, ParseOCI: oci.StoredManifest, Progress: shown.show, Waiting: shown.waiting,
+			ManifestBytes: c.Limits.ManifestBytes, Concurrency: r.jobs, ParseOCI: oci.StoredManifest, Waiting: shown.waiting,
+			Progress: func(what string, done float64, so cas.Rebuilt) { shown.show(rebuilding(what, done, so)) },
 		})
 		shown.stop()
 		if errors.Is(err, cas.ErrRegistryUsed) {
@@ -170,46 +169,8 @@ func showRebuilt(cmd *cobra.Command, f *flags, so cas.Rebuilt) error {
 	return nil
 }
 
-// rebuildProgress shows how far a rebuild is: a line that is written over on a
-// terminal, a plain line from time to time elsewhere.
-type rebuildProgress struct {
-	w        io.Writer
-	terminal bool
-	now      func() time.Time
-	last     time.Time
-	open     bool // the cursor stands in a line
-}
-
-func newRebuildProgress(w io.Writer) *rebuildProgress {
-	return &rebuildProgress{w: w, terminal: isTerminal(w), now: time.Now, last: time.Now()}
-}
-
-const barWidth = 30
-
-func (p *rebuildProgress) show(what string, done float64, so cas.Rebuilt) {
-	line := fmt.Sprintf("%s: %3.0f %%, %s recorded (%s), %d wrong, %s made", what, 100*done,
+// rebuilding is the line that shows how far a rebuild is.
+func rebuilding(what string, done float64, so cas.Rebuilt) string {
+	return fmt.Sprintf("%s: %3.0f %%, %s recorded (%s), %d wrong, %s made", what, 100*done,
 		plural(so.Adopted, "object"), humanize.IBytes(uint64(so.Bytes)), so.Wrong, plural(so.Packages+so.Manifests, "package"))
-	switch now := p.now(); {
-	case p.terminal:
-		filled := int(done * barWidth)
-		fmt.Fprintf(p.w, "\r\x1b[K[%-*s] %s", barWidth, bar[:filled], line)
-		p.open = true
-	case now.Sub(p.last) >= linePause:
-		p.last = now
-		fmt.Fprintln(p.w, line)
-	}
-}
-
-func (p *rebuildProgress) waiting(taken *cas.TakenError) {
-	p.stop()
-	fmt.Fprintf(p.w, "waiting: %v\n", taken)
-}
-
-const bar = "##############################" // barWidth of them
-
-func (p *rebuildProgress) stop() {
-	if p.open {
-		fmt.Fprintln(p.w)
-		p.open = false
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -37,7 +36,7 @@ again; the exit status is then 1.`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, f, func(ctx context.Context, s *cas.Store) error {
-				c := &collectRun{store: s, dry: dry, orphans: orphans, shown: newCollectProgress(cmd.ErrOrStderr())}
+				c := &collectRun{store: s, dry: dry, orphans: orphans, shown: newStatusLine(cmd.ErrOrStderr())}
 				err := c.run(ctx)
 				c.shown.stop()
 				return errors.Join(err, c.show(cmd, f), c.left())
@@ -53,7 +52,7 @@ again; the exit status is then 1.`,
 type collectRun struct {
 	store        *cas.Store
 	dry, orphans bool
-	shown        *collectProgress
+	shown        *statusLine
 
 	result collectResult
 }
@@ -77,7 +76,7 @@ func (c *collectRun) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	o := cas.CollectOptions{DryRun: c.dry, Waiting: c.shown.waiting, Progress: c.shown.at("collect"), Found: func(found cas.Candidate) {
+	o := cas.CollectOptions{DryRun: c.dry, Waiting: c.shown.waiting, Progress: collectingAs(c.shown, "collect"), Found: func(found cas.Candidate) {
 		if c.dry {
 			c.result.Found = append(c.result.Found, found)
 		}
@@ -89,7 +88,7 @@ func (c *collectRun) run(ctx context.Context) (err error) {
 	}
 	var errs []error
 	for _, b := range c.store.Backends() { // one that is away does not keep the others from it
-		o.Progress = c.shown.at("orphans on " + b.ID)
+		o.Progress = collectingAs(c.shown, "orphans on "+b.ID)
 		report, err := c.store.Orphans(ctx, b.ID, cas.OrphanOptions{CollectOptions: o, Anyway: true})
 		c.add(report)
 		if errs = append(errs, err); ctx.Err() != nil {
@@ -166,47 +165,9 @@ func sizeOf(n int64) string {
 	return humanize.IBytes(uint64(n))
 }
 
-// collectProgress shows how far a run is: a line that is written over on a
-// terminal, a plain line from time to time elsewhere.
-type collectProgress struct {
-	w        io.Writer
-	terminal bool
-	now      func() time.Time
-	last     time.Time
-	open     bool // the cursor stands in a line
-}
-
-func newCollectProgress(w io.Writer) *collectProgress {
-	return &collectProgress{w: w, terminal: isTerminal(w), now: time.Now, last: time.Now()}
-}
-
-// at returns what shows the progress of one part.
-func (p *collectProgress) at(what string) func(float64, cas.CollectReport) {
+// collectingAs returns what shows the progress of one part of a collection.
+func collectingAs(p *statusLine, what string) func(float64, cas.CollectReport) {
 	return func(done float64, so cas.CollectReport) {
-		p.line(fmt.Sprintf("%s: %3.0f %%, %d objects removed, %s", what, 100*done, so.Removed, humanize.IBytes(uint64(so.Bytes))))
-	}
-}
-
-// line shows a line in place of the last.
-func (p *collectProgress) line(text string) {
-	switch now := p.now(); {
-	case p.terminal:
-		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
-		p.open = true
-	case now.Sub(p.last) >= linePause:
-		p.last = now
-		fmt.Fprintln(p.w, text)
-	}
-}
-
-func (p *collectProgress) waiting(taken *cas.TakenError) {
-	p.stop()
-	fmt.Fprintf(p.w, "waiting: %v\n", taken)
-}
-
-func (p *collectProgress) stop() {
-	if p.open {
-		fmt.Fprintln(p.w)
-		p.open = false
+		p.show(fmt.Sprintf("%s: %3.0f %%, %d objects removed, %s", what, 100*done, so.Removed, humanize.IBytes(uint64(so.Bytes))))
 	}
 }

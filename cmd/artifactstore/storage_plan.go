@@ -94,8 +94,8 @@ func (p planFlags) options() (o cas.MoveOptions, err error) {
 }
 
 func showPlan(ctx context.Context, cmd *cobra.Command, f *flags, s *cas.Store) error {
-	shown := newCollectProgress(cmd.ErrOrStderr())
-	p, err := s.Plan(ctx, func(done float64) { shown.line(fmt.Sprintf("plan: %3.0f %%", 100*done)) })
+	shown := newStatusLine(cmd.ErrOrStderr())
+	p, err := s.Plan(ctx, func(done float64) { shown.show(fmt.Sprintf("plan: %3.0f %%", 100*done)) })
 	shown.stop()
 	if err != nil {
 		return err
@@ -123,10 +123,10 @@ func showPlan(ctx context.Context, cmd *cobra.Command, f *flags, s *cas.Store) e
 }
 
 func applyPlan(ctx context.Context, cmd *cobra.Command, f *flags, s *cas.Store, o cas.MoveOptions) error {
-	shown := newCollectProgress(cmd.ErrOrStderr())
+	shown := newStatusLine(cmd.ErrOrStderr())
 	o.Waiting = shown.waiting
 	o.Progress = func(done float64, so cas.MoveReport) {
-		shown.line(fmt.Sprintf("move: %3.0f %%, %d copies (%s), %d removed", 100*done, so.Copied, sizeOf(so.CopiedBytes), so.Removed))
+		shown.show(fmt.Sprintf("move: %3.0f %%, %d copies (%s), %d removed", 100*done, so.Copied, sizeOf(so.CopiedBytes), so.Removed))
 	}
 	r, err := s.Move(ctx, o)
 	shown.stop()
