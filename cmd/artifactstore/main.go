@@ -2,8 +2,8 @@
 // are. Each verb of the command line has a file of its own here; they wire the
 // packages together and do nothing else.
 //
-// Exit statuses: 0 done, 1 failed, 2 called in a wrong way, 3 a verification or
-// repair that leaves, or found, failed locations.
+// Exit statuses: 0 done, 1 failed, 2 called in a wrong way, 3 a verification, repair or
+// rebuild that found something stored to be wrong or missing.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2
-	exitFound  = 3 // failed locations
+	exitFound  = 3 // something stored is wrong or missing
 )
 
 // statusError is an error with an exit status of its own.
@@ -84,7 +84,8 @@ its own digest, is hashed as it arrives, written once, and can be proven to be
 what was uploaded. "serve" runs the gateway; the other commands speak to one, or
 look after its registry.
 
-Exit status: 0 done, 1 failed, 2 called in a wrong way, 3 failed locations found.`,
+Exit status: 0 done, 1 failed, 2 called in a wrong way, 3 what is stored was
+found wrong or missing.`,
 		Example: `  artifactstore serve
   artifactstore put dist/app.tar.gz
   artifactstore get sha256:2c26… -o app.tar.gz
