@@ -126,15 +126,19 @@ func (w *writer) commit(group []*change) (err error) {
 	if err != nil {
 		return err
 	}
+	makeOne := t.make
+	if len(group) == 1 {
+		makeOne = t.makeAlone
+	}
 	for _, c := range group {
 		if c.err = c.ctx.Err(); c.err != nil {
 			continue
 		}
-		if err := t.make(c); err != nil {
+		if err := makeOne(c); err != nil {
 			return err
 		}
 	}
-	if _, err := t.conn.exec(context.Background(), "COMMIT"); err != nil {
+	if err := t.end(); err != nil {
 		return err
 	}
 	w.failed.Store(t.broken)
