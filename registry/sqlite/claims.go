@@ -26,6 +26,7 @@ WHERE ends IS NULL OR ends <= ?3`
 func (r *Registry) Claim(ctx context.Context, name, holder string, lasting time.Duration) (token uint64, ok bool, err error) {
 	var got int64
 	err = r.write(ctx, func(t *transaction) error {
+		got = 0
 		now := t.now()
 		changed, err := t.conn.exec(context.Background(), claim, name, holder, micros(now), micros(now.Add(lasting)))
 		if err != nil || changed == 0 {

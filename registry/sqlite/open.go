@@ -12,10 +12,10 @@
 //
 // One goroutine writes, on one connection. It takes what waits, up to a bound,
 // and commits it in one immediate transaction with one sync, while the next
-// group gathers; there is no timer. Each append that is not alone in its group has
-// a savepoint, so one that is refused leaves no trace and disturbs no other. The
-// transaction reads the head of the log after it has the lock, so positions have no
-// gap whichever process writes.
+// group gathers; there is no timer. Where one of a group is refused the transaction is
+// rolled back and all are made again, each in a savepoint: the refused one leaves no
+// trace and disturbs no other. The transaction reads the head of the log after it
+// has the lock, so positions have no gap whichever process writes.
 //
 // # Sharing
 //

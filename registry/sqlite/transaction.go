@@ -15,7 +15,6 @@ type transaction struct {
 	position int64 // of the last event
 	time     int64 // of the last event
 	broken   bool  // the database failed one of the changes
-	undone   bool  // it was rolled back
 }
 
 func newTransaction(c *conn, now func() time.Time) (*transaction, error) {
@@ -25,10 +24,34 @@ func newTransaction(c *conn, now func() time.Time) (*transaction, error) {
 	return t, err
 }
 
+// makeTogether makes changes without savepoints: what one keeps of the pages that it
+// changed is walked at the end of every statement, so that a change of many events
+// would be slow by the square. When one fails, it has its error, all are undone and
+// the transaction is over. An error is that of a transaction in doubt.
+func (t *transaction) makeTogether(group []*change) (undone bool, err error) {
+	for _, c := range group {
+		if c.err = c.ctx.Err(); c.err != nil {
+			continue
+		}
+		if c.err = translate(c.make(t)); c.err == nil {
+			continue
+		}
+		t.broken = broken(c.err)
+		if _, err := t.conn.exec(context.Background(), "ROLLBACK"); err != nil {
+			return false, c.err
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
 // make makes one change in a savepoint. A change that fails has its own error and
 // leaves the transaction as it was; make returns an error when SQLite has given
 // up the whole transaction, as it may when there is no room or memory.
 func (t *transaction) make(c *change) error {
+	if c.err = c.ctx.Err(); c.err != nil {
+		return nil
+	}
 	ctx := context.Background()
 	position, time := t.position, t.time
 	if _, err := t.conn.exec(ctx, "SAVEPOINT change"); err != nil {
@@ -42,32 +65,6 @@ func (t *transaction) make(c *change) error {
 		}
 	}
 	_, err := t.conn.exec(ctx, "RELEASE change")
-	return err
-}
-
-// makeAlone makes the only change of a transaction, as make does, without a
-// savepoint: what one keeps of the pages that it changed is walked at the end of
-// every statement, which makes a change of many events slow by the square.
-func (t *transaction) makeAlone(c *change) error {
-	position, time := t.position, t.time
-	if c.err = translate(c.make(t)); c.err == nil {
-		return nil
-	}
-	t.broken = t.broken || broken(c.err)
-	t.position, t.time = position, time
-	if _, err := t.conn.exec(context.Background(), "ROLLBACK"); err != nil {
-		return c.err
-	}
-	t.undone = true
-	return nil
-}
-
-// end commits what was made.
-func (t *transaction) end() error {
-	if t.undone {
-		return nil
-	}
-	_, err := t.conn.exec(context.Background(), "COMMIT")
 	return err
 }
 

@@ -17,7 +17,7 @@ const maxGroup = 256
 // change is one caller's change: it is made whole or not at all.
 type change struct {
 	ctx  context.Context
-	make func(*transaction) error
+	make func(*transaction) error // may be called twice: only the last call counts
 	err  error
 	done chan struct{} // closed when err is final
 }
@@ -126,24 +126,39 @@ func (w *writer) commit(group []*change) (err error) {
 	if err != nil {
 		return err
 	}
-	makeOne := t.make
-	if len(group) == 1 {
-		makeOne = t.makeAlone
-	}
-	for _, c := range group {
-		if c.err = c.ctx.Err(); c.err != nil {
-			continue
-		}
-		if err := makeOne(c); err != nil {
+	undone, err := t.makeTogether(group)
+	switch {
+	case err != nil:
+		return err
+	case undone && len(group) == 1: // its error is known
+		w.failed.Store(t.broken)
+		return nil
+	case undone:
+		if t, err = w.makeApart(group); err != nil {
 			return err
 		}
 	}
-	if err := t.end(); err != nil {
+	if _, err := t.conn.exec(context.Background(), "COMMIT"); err != nil {
 		return err
 	}
 	w.failed.Store(t.broken)
 	w.tell(uint64(t.position))
 	return nil
+}
+
+// makeApart makes changes, of which one at least is refused, so that those that are
+// disturb no other.
+func (w *writer) makeApart(group []*change) (*transaction, error) {
+	t, err := w.begin()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range group {
+		if err := t.make(c); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
 }
 
 // begin starts a transaction as soon as no other process has one.
