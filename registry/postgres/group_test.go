@@ -160,6 +160,7 @@ func TestOrderWithinAGroup(t *testing.T) {
 	removed := registry.LocationRemoved{Blob: id.SHA256, BackendID: "local"}
 	collected := registry.BlobCollected{Blob: id.SHA256, IdleSince: time.Unix(0, 0).UTC()}
 	again := registry.LocationRecorded{Blob: id.SHA256, BackendID: "local", Seen: 1}
+	namesake := registry.BlobStored{SHA256: identity(8, 1).SHA256, BLAKE3: id.BLAKE3, Size: id.Size}
 
 	url := pgtest.New(t)
 	r := open(t, url)
@@ -180,6 +181,8 @@ func TestOrderWithinAGroup(t *testing.T) {
 		"written before it went":      {stored, recorded, removing, removed, again},
 		"repaired after it went":      {stored, recorded, failed, removing, removed, repaired},
 		"collected, then stored":      {stored, recorded, removing, removed, collected, stored, recorded, uses},
+		"its other name given again":  {stored, recorded, removing, removed, collected, namesake},
+		"its other name given twice":  {stored, recorded, namesake},
 		"collected while it goes":     {stored, recorded, removing, collected},
 		"released twice, then leased": {stored, recorded, leased, released, released, leased, removing},
 	} {

@@ -22,7 +22,9 @@ type fact struct {
 // they would have had: on any blob they come in that order anyway, and no two
 // rows of a statement are the same. An event that does not fit into its blobs'
 // wave begins the next one of those blobs. The other events, of packages, tags and
-// removals, stay in their own order, and each is a statement.
+// removals, stay in their own order, and each is a statement. What a collected blob
+// was called besides is not known here, so that a blob stored after it waits for the
+// next wave.
 type wave struct {
 	stored   stored
 	recorded recorded
@@ -45,6 +47,7 @@ type sorter struct {
 	waves   []wave
 	blobs   map[digest.Digest]place
 	singles int // wave of the last single
+	storing int // first wave that may store what is stored next
 }
 
 // waves sorts events, the n-th counted from 1, into waves.
@@ -55,10 +58,16 @@ func waves(facts []fact) []wave {
 		if named, ok := namedBlobs(f.data); ok {
 			w := s.singleWave(named)
 			w.singles = append(w.singles, single{n, f})
+			if _, ok := f.data.(registry.BlobCollected); ok {
+				s.storing = s.singles + 1
+			}
 			continue
 		}
 		blob, backend, rank := classify(f.data)
 		p := s.blobs[blob].next(rank, backend)
+		if rank == rankStored && p.wave < s.storing {
+			p.wave = s.storing
+		}
 		s.blobs[blob] = p
 		s.wave(p.wave).add(n, f)
 	}
