@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/auth"
 	"artifactstore/gateway/oci"
 	"artifactstore/gateway/ops"
 	"artifactstore/gateway/plain"
@@ -29,6 +30,8 @@ type Options struct {
 	// ManifestBytes is the largest OCI manifest taken; 0 is 4 MiB.
 	ManifestBytes int64
 	Pace          Pace
+	// Gate finds out who asks; nil lets everybody do everything.
+	Gate *auth.Gate
 	// Log receives what went wrong; nil is slog.Default().
 	Log *slog.Logger
 	// Access receives one line a request; nil is Log.
@@ -42,6 +45,7 @@ type Options struct {
 type gateway struct {
 	metrics *ops.Metrics
 	pace    Pace
+	gate    *auth.Gate
 	log     *slog.Logger
 	access  *slog.Logger
 }
@@ -84,7 +88,7 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = ops.NewMetrics()
 	}
-	g := &gateway{metrics: o.Metrics, pace: o.Pace, log: o.Log, access: o.Access}
+	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, log: o.Log, access: o.Access}
 	face := &plain.Face{Store: o.Store, UploadBytes: o.UploadBytes}
 	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now()}
 

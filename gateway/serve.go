@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -23,7 +24,9 @@ func (g *gateway) serve(route string, as form, h handler) http.Handler {
 		x := &exchange{start: time.Now(), as: as, w: newResponse(hw, r, g.pace)}
 		x.id = requestID(r.Header.Get("X-Request-Id"))
 		x.w.Header().Set("X-Request-Id", x.id)
-		x.r = r.WithContext(auth.With(r.Context(), auth.Anonymous))
+		var who auth.Principal
+		who, x.err = g.gate.Identify(r, remote(r))
+		x.r = r.WithContext(auth.With(r.Context(), who))
 		x.r.Body = x.w.body
 
 		abort := g.run(x, h)
@@ -35,6 +38,15 @@ func (g *gateway) serve(route string, as form, h handler) http.Handler {
 			panic(http.ErrAbortHandler) // the connection ends, so that the client can tell
 		}
 	})
+}
+
+// remote is the address of a request's client.
+func remote(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // a test's own, or a socket of the machine
+	}
+	return at.Addr().Unmap()
 }
 
 // exchange is one request and what becomes of it.
@@ -58,7 +70,10 @@ func (g *gateway) run(x *exchange, h handler) (abort bool) {
 			abort = g.answer(x)
 		}
 	}()
-	if x.err = setPathValues(x.r); x.err == nil {
+	if x.err == nil {
+		x.err = setPathValues(x.r)
+	}
+	if x.err == nil {
 		x.err = h(x.w, x.r)
 	}
 	return g.answer(x)

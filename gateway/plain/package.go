@@ -54,7 +54,7 @@ func (f *Face) createPackage(w http.ResponseWriter, r *http.Request, at packageP
 	}
 	who := auth.From(r.Context())
 	p, created, err := f.Store.CreatePackage(r.Context(), at.key, cas.PackageOptions{
-		Principal: who.Name, RetentionClass: class, Labels: labels, Shorten: force && who.Administers(),
+		Principal: who.Name, RetentionClass: class, Labels: labels, Shorten: force && who.May(auth.Admin, auth.Package(at.key.Producer, at.key.Name)),
 	})
 	if err != nil {
 		return err

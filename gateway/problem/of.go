@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/auth"
 )
 
 // retryAfter is how many seconds a client should leave what is away to come
@@ -24,10 +26,22 @@ func Of(err error) *Problem {
 		size     *cas.SizeMismatchError
 		source   *cas.SourceError
 		needed   *cas.ReferencedError
+		refused  *auth.Refused
+		slowed   *auth.Slowed
 	)
 	switch {
 	case errors.As(err, &answer):
 		return answer
+	case errors.As(err, &refused) && refused.Unauthenticated:
+		return New(http.StatusUnauthorized, "unauthorized", "%v, and the request says nothing of its sender", refused)
+	case errors.As(err, &refused):
+		return New(http.StatusForbidden, "forbidden", "%v, which the sender was not granted", refused)
+	case errors.Is(err, auth.ErrCredentials):
+		return New(http.StatusUnauthorized, "unauthorized", "%v", err)
+	case errors.As(err, &slowed):
+		p := New(http.StatusTooManyRequests, "too_many_attempts", "%v", slowed)
+		p.RetryAfter = int(math.Ceil(slowed.For.Seconds()))
+		return p
 	case errors.As(err, &source):
 		return sourceProblem(source.Err)
 	case errors.As(err, &mismatch):
