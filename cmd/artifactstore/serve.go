@@ -118,9 +118,14 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 	if err != nil {
 		return nil, nil, err
 	}
+	who, err := gateOf(ctx, c, store)
+	if err != nil {
+		return nil, nil, err
+	}
 	metrics.Watch(store, open.parts.InUse)
 	return gateway.New(gateway.Options{
 		Store:         store,
+		Gate:          who,
 		Metrics:       metrics,
 		UploadBytes:   c.Limits.UploadBytes,
 		ManifestBytes: c.Limits.ManifestBytes,

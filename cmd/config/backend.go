@@ -58,6 +58,7 @@ func (m *mistakes) complete(c *Config) {
 	if len(c.Backends) == 1 && m.rank("routing.default") == 0 {
 		c.Routing.Default = c.Backends[0].ID
 	}
+	m.completeAuth(&c.Auth)
 	for i := range c.Backends {
 		if b := &c.Backends[i]; b.Type == S3 {
 			m.completeS3(b, index("backends", i))

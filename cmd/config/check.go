@@ -15,6 +15,7 @@ func (m *mistakes) check(c *Config) {
 	m.checkRouting(c)
 	m.checkRetention(c)
 	m.checkCollection(c)
+	m.checkAuth(&c.Auth)
 	m.checkListen(c)
 }
 

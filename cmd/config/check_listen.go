@@ -8,9 +8,6 @@ import (
 
 // checkListen also refuses to be open to other machines by accident.
 func (m *mistakes) checkListen(c *Config) {
-	if err := c.Auth.Mode.supported(); err != nil {
-		m.add("auth.mode", "%v", err)
-	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		m.add("listen", "%s is not an address; want host:port, such as 127.0.0.1:8080 or [::1]:8080", quote(c.Listen))
@@ -20,8 +17,8 @@ func (m *mistakes) checkListen(c *Config) {
 		m.add("listen", "%s is not a port; want a number from 0 to 65535", quote(port))
 		return
 	}
-	if c.Auth.Mode == "" && !isLoopback(host) {
-		m.add("listen", "%s can be reached from other machines and auth.mode is not written; listen on 127.0.0.1, or write auth: {mode: none} to let everybody do everything", quote(c.Listen))
+	if len(c.Auth.Mode) == 0 && !isLoopback(host) {
+		m.add("listen", "%s can be reached from other machines and auth.mode is not written; listen on 127.0.0.1, write how clients say who they are, such as auth: {mode: tokens}, or write auth: {mode: none} to let everybody do everything", quote(c.Listen))
 	}
 }
 

@@ -11,12 +11,6 @@ const (
 	S3    BackendType = "s3"    // keeps bytes in a bucket of an S3-compatible service
 )
 
-// AuthMode is the way in which the gateway learns who is asking.
-type AuthMode string
-
-// None lets everybody do everything.
-const None AuthMode = "none"
-
 // Encryption is what a service is asked to encrypt objects with, where they
 // rest; empty leaves it to the service.
 type Encryption string
@@ -42,13 +36,6 @@ func (t BackendType) supported() error {
 		return fmt.Errorf("is missing; want %s or %s", Local, S3)
 	}
 	return fmt.Errorf("%s is not supported by this version; want %s or %s", quote(string(t)), Local, S3)
-}
-
-func (m AuthMode) supported() error {
-	if m == None || m == "" {
-		return nil
-	}
-	return fmt.Errorf("%s is not supported by this version; want %s", quote(string(m)), None)
 }
 
 func (e Encryption) check() error {

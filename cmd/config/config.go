@@ -93,10 +93,3 @@ func (c *Config) Buffers() (transfers, parts int64) {
 	transfers = c.Limits.BufferedBytes / 4
 	return transfers, c.Limits.BufferedBytes - transfers
 }
-
-// Auth says who may do what.
-type Auth struct {
-	// Mode is empty where it was not written, which means none and is refused
-	// with an address that other machines can reach.
-	Mode AuthMode `yaml:"mode"`
-}

@@ -48,7 +48,19 @@ retention:
   upload_grace: 2h
   collection: {every: 1m, grace: 30m, orphans_every: 1w, orphan_age: 3h, removal_wait: 90s}
 limits: {upload_bytes: 1099511627776, manifest_bytes: 1, buffered_bytes: 67108864, minimum_rate_bytes: 0, idle: 1m30s}
-auth: {mode: none}
+auth:
+  mode: [tokens, htpasswd, oidc, certificates]
+  anonymous: ["pull:public"]
+  external_url: https://artifacts.example.org
+  tokens: [{name: ci, token_sha256_ref: env:CI_TOKEN_SHA256, allow: ["push:ci-*", "pull:*"]}]
+  htpasswd: {file: htpasswd, users: [{name: ann, allow: ["*:*"]}]}
+  oidc:
+    - issuer: https://ci.example.org
+      audience: artifactstore
+      principal_claim: repository
+      ca_file: ca.pem
+      rules: [{claims: {repository: "org/*", "https://x/y": z}, principal: ci-org, allow: ["push:org"]}]
+  certificates: {ca_file: clients.pem, principals: [{name: "build-*", allow: ["push:*"]}]}
 `
 
 func TestDefaultsHold(t *testing.T) {

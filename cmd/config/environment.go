@@ -11,7 +11,7 @@ const prefix = "ARTIFACTSTORE_"
 
 // elsewhere are the variables that are not keys: the command line reads them.
 // Those beginning with ARTIFACTSTORE_TEST_ belong to the project's tests.
-var elsewhere = []string{prefix + "CONFIG", prefix + "SERVER", prefix + "TOKEN"}
+var elsewhere = []string{prefix + "CONFIG", prefix + "SERVER", prefix + "TOKEN", prefix + "CREDENTIALS", prefix + "CA_FILE"}
 
 // override lays the environment over a configuration. A variable that names no
 // key is a mistake: most likely it is a key misspelt.

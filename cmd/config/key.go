@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -54,7 +53,7 @@ func walk(v reflect.Value, path string, yield func(leaf) bool) bool {
 			}
 		}
 	case reflect.Map:
-		for _, name := range slices.Sorted(maps.Keys(v.Interface().(map[string]Lifetime))) {
+		for _, name := range names(v) {
 			put := func(text string) error {
 				value := reflect.New(v.Type().Elem()).Elem()
 				err := set(value, text)
@@ -67,6 +66,15 @@ func walk(v reflect.Value, path string, yield func(leaf) bool) bool {
 		}
 	}
 	return true
+}
+
+// names are the keys of a map, in order.
+func names(v reflect.Value) (sorted []string) {
+	for _, name := range v.MapKeys() {
+		sorted = append(sorted, name.String())
+	}
+	slices.Sort(sorted)
+	return sorted
 }
 
 func isScalar(t reflect.Type) bool {

@@ -17,7 +17,10 @@ func (m *mistakes) read(v reflect.Value, node ast.Node, path string) {
 		m.shape(at, path, "has no value; write one, or leave the key out")
 		return
 	}
+	_, several := node.(*ast.SequenceNode)
 	switch {
+	case several && v.Type() == reflect.TypeFor[Modes](): // one word, or a list
+		m.readList(v, node, path)
 	case isScalar(v.Type()):
 		m.readScalar(v, node, path)
 	case v.Kind() == reflect.Struct:
