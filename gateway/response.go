@@ -18,9 +18,14 @@ type response struct {
 	head    bool  // a HEAD request: what is written is not sent
 	files   int64 // how much of a file is sent under one deadline
 	until   time.Time
-	status  int   // 0 before the header
-	n       int64 // bytes of the body sent
+	decided func() bool // whether it was asked what the request's principal may do
+	status  int         // 0 before the header
+	n       int64       // bytes of the body sent
 }
+
+// errUndecided is a fault of the program: a handler that has not asked what the
+// request's principal may do. Nothing of what it would answer is sent.
+var errUndecided = errors.New("the handler has not asked whether the principal may do this")
 
 func newResponse(w http.ResponseWriter, r *http.Request, p Pace) *response {
 	c := http.NewResponseController(w)
@@ -36,9 +41,13 @@ func newResponse(w http.ResponseWriter, r *http.Request, p Pace) *response {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter. No success, and nothing else that is not
+// a refusal, is sent before it is decided that the principal may have it.
 func (r *response) WriteHeader(status int) {
 	if r.status == 0 {
+		if status < http.StatusBadRequest && !r.decided() {
+			panic(errUndecided)
+		}
 		r.status = status
 		if !r.body.leave() {
 			r.Header().Set("Connection", "close")
@@ -53,6 +62,13 @@ func (r *response) begin() {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)
 	}
+}
+
+// FlushError is how http.ResponseController flushes: past the header by the same way
+// as all else.
+func (r *response) FlushError() error {
+	r.begin()
+	return r.control.Flush()
 }
 
 // Write implements http.ResponseWriter.

@@ -60,6 +60,7 @@ func TestSendFileToASlowReader(t *testing.T) {
 		file.Seek(test.from, io.SeekStart)
 		w := &slowSocket{ResponseRecorder: httptest.NewRecorder(), each: test.each, wasted: test.wasted}
 		r := newResponse(w, httptest.NewRequest("GET", "/", nil), Pace{Idle: 10 * time.Second, MinimumRate: 1000})
+		r.decided = func() bool { return true }
 		want := content[test.from:]
 		n, err := r.ReadFrom(&io.LimitedReader{R: file, N: int64(len(want))})
 		if got := w.Body.Bytes(); !bytes.HasPrefix(want, got) || n != int64(len(got)) || r.n != n {

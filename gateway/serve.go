@@ -26,7 +26,9 @@ func (g *gateway) serve(route string, as form, h handler) http.Handler {
 		x.w.Header().Set("X-Request-Id", x.id)
 		var who auth.Principal
 		who, x.err = g.gate.Identify(r, remote(r))
-		x.r = r.WithContext(auth.With(r.Context(), who))
+		ctx := auth.With(r.Context(), who)
+		x.r = r.WithContext(ctx)
+		x.w.decided = func() bool { return auth.Decided(ctx) }
 		x.r.Body = x.w.body
 
 		abort := g.run(x, h)
@@ -74,7 +76,9 @@ func (g *gateway) run(x *exchange, h handler) (abort bool) {
 		x.err = setPathValues(x.r)
 	}
 	if x.err == nil {
-		x.err = h(x.w, x.r)
+		if x.err = h(x.w, x.r); x.err == nil {
+			x.w.begin()
+		}
 	}
 	return g.answer(x)
 }

@@ -17,6 +17,9 @@ type Refused struct {
 
 // Error names what would be needed, which says nothing of what there is.
 func (r *Refused) Error() string {
+	if r.Verb == "" {
+		return "this needs credentials"
+	}
 	if r.Resource == Everything {
 		return fmt.Sprintf("this needs %q", r.Verb)
 	}

@@ -80,6 +80,18 @@ func RequireSomewhere(ctx context.Context, v Verb) error {
 	return &Refused{Verb: v, Unauthenticated: !p.Authenticated}
 }
 
+// RequireName decides whether a request says who sends it, or need not, since who says
+// nothing may do everything. Clients learn by it whether to log in: they would send
+// no credentials where anonymous requests may do something, and then are refused
+// what these may not.
+func RequireName(ctx context.Context) error {
+	p := decide(ctx)
+	if p.Authenticated || p.May(Every, Everything) {
+		return nil
+	}
+	return &Refused{Unauthenticated: true}
+}
+
 // Public decides that everybody may do what a request asks for.
 func Public(ctx context.Context) { decide(ctx) }
 

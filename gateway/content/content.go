@@ -10,6 +10,7 @@ import (
 
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
+	"artifactstore/gateway/auth"
 	"artifactstore/gateway/problem"
 )
 
@@ -27,12 +28,21 @@ func Serve(w http.ResponseWriter, r *http.Request, b *cas.Blob) error {
 	}
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Cache-Control", reach(r)+", max-age=31536000, immutable")
 	}
 	out := &writer{ResponseWriter: w, blob: b, media: h.Get("Content-Type"), head: r.Method == http.MethodHead}
 	out.takeRange(r)
 	http.ServeContent(out, r, "", time.Time{}, b)
 	return out.err
+}
+
+// reach says whose caches may keep a blob: everybody's where everybody may read
+// everything without a word.
+func reach(r *http.Request) string {
+	if p := auth.From(r.Context()); p.Authenticated || !p.May(auth.Pull, auth.Everything) {
+		return "private"
+	}
+	return "public"
 }
 
 // takeRange reads a request's Range field and leaves its normal form in its

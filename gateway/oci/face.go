@@ -29,6 +29,9 @@ func (f *Face) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := require(r.Context(), q); err != nil {
+		return err
+	}
 	switch q.Operation {
 	case Ping:
 		return answerJSON(w, http.StatusOK, "application/json", struct{}{})

@@ -39,18 +39,6 @@ func (f *Face) known(ctx context.Context, repository string) error {
 	return refuse(http.StatusNotFound, NameUnknown, "there is no such repository here")
 }
 
-// listCatalog answers /v2/_catalog.
-func (f *Face) listCatalog(w http.ResponseWriter, r *http.Request, q Request) error {
-	names, more, err := page(f.Store.Repositories(r.Context(), q.Page.Last), q.Page.limit(), named)
-	if err != nil {
-		return err
-	}
-	if more {
-		linkNext(w, "/v2/_catalog", nil, q.Page.limit(), names[len(names)-1])
-	}
-	return answerJSON(w, http.StatusOK, "application/json", map[string][]string{"repositories": names})
-}
-
 // listed is an entry of an image index (image-spec descriptor.md).
 type listed struct {
 	MediaType    string            `json:"mediaType"`

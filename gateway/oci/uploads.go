@@ -15,7 +15,7 @@ import (
 // ordinary upload: 404 would say what the caller may not know.
 func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) error {
 	o := options(r, q)
-	if !q.Mount.IsZero() {
+	if !q.Mount.IsZero() && mayMount(r, q) {
 		_, err := f.Store.Mount(r.Context(), q.From, q.Mount, o)
 		if err == nil {
 			return created(w, blobPath(q.Repository, q.Mount), q.Mount)
@@ -35,6 +35,12 @@ func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) er
 		return err
 	}
 	return f.accepted(w, q.Repository, u)
+}
+
+// mayMount reports whether a request may look where it wants to mount from. It is not
+// refused where it may not: it then knows no more than of a blob that is not there.
+func mayMount(r *http.Request, q Request) bool {
+	return auth.From(r.Context()).May(auth.Pull, auth.Resource(q.From))
 }
 
 // storeWhole takes a blob in one request (end-4b).

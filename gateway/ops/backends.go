@@ -56,6 +56,9 @@ func (o *Ops) trouble(ctx context.Context, id string) (failed []digest.Digest, l
 
 // Backends serves /v1/backends.
 func (o *Ops) Backends(w http.ResponseWriter, r *http.Request) error {
+	if err := auth.Require(r.Context(), auth.Pull, auth.Everything); err != nil {
+		return err
+	}
 	totals, err := o.Store.Totals(r.Context())
 	if err != nil {
 		return err
@@ -75,9 +78,22 @@ func (o *Ops) Backends(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, http.StatusOK, map[string]any{"backends": list})
 }
 
+// requireRuns decides whether a request's principal may see runs, or change what is
+// run.
+func requireRuns(r *http.Request) error {
+	verb := auth.Admin
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		verb = auth.Pull
+	}
+	return auth.Require(r.Context(), verb, auth.Everything)
+}
+
 // Verifications serves /v1/backends/{id}/verifications: GET lists the last runs, POST
 // asks for one.
 func (o *Ops) Verifications(w http.ResponseWriter, r *http.Request) error {
+	if err := requireRuns(r); err != nil {
+		return err
+	}
 	id := r.PathValue("id")
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -117,6 +133,9 @@ func (o *Ops) requestVerification(w http.ResponseWriter, r *http.Request, id str
 // Verification serves /v1/backends/{id}/verifications/{run}: GET shows how far it is,
 // DELETE stops it.
 func (o *Ops) Verification(w http.ResponseWriter, r *http.Request) error {
+	if err := requireRuns(r); err != nil {
+		return err
+	}
 	id, run := r.PathValue("id"), r.PathValue("run")
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

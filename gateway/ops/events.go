@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/auth"
 	"artifactstore/gateway/problem"
 )
 
@@ -111,6 +112,9 @@ func form(accept []string) string {
 
 // Events serves /v1/events.
 func (o *Ops) Events(w http.ResponseWriter, r *http.Request) error {
+	if err := auth.Require(r.Context(), auth.Pull, auth.Everything); err != nil {
+		return err
+	}
 	if err := onlyGet(r); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/auth"
 )
 
 // Metrics are what /metrics shows. No label takes a value that a client chose:
@@ -70,6 +71,9 @@ func (m *Metrics) Watch(s *cas.Store, held ...func() int64) {
 
 // Serve serves /metrics.
 func (m *Metrics) Serve(w http.ResponseWriter, r *http.Request) error {
+	if err := auth.Require(r.Context(), auth.Pull, auth.Everything); err != nil {
+		return err
+	}
 	if err := onlyGet(r); err != nil {
 		return err
 	}

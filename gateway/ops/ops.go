@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/auth"
 	"artifactstore/gateway/problem"
 )
 
@@ -29,11 +30,13 @@ const probeTimeout = 3 * time.Second
 
 // Live serves /livez: 200 while the process can answer at all.
 func (o *Ops) Live(w http.ResponseWriter, r *http.Request) error {
+	auth.Public(r.Context())
 	return answer(w, r, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // Ready serves /readyz: 200 when requests can be served, else 503.
 func (o *Ops) Ready(w http.ResponseWriter, r *http.Request) error {
+	auth.Public(r.Context())
 	select {
 	case <-o.Draining:
 		return answer(w, r, http.StatusServiceUnavailable, map[string]string{"status": "draining"})
@@ -51,6 +54,9 @@ func (o *Ops) Ready(w http.ResponseWriter, r *http.Request) error {
 
 // Health serves /health: the state in detail; 503 only when failing.
 func (o *Ops) Health(w http.ResponseWriter, r *http.Request) error {
+	if err := auth.Require(r.Context(), auth.Pull, auth.Everything); err != nil {
+		return err
+	}
 	h, err := o.looks.do(r.Context(), o.health)
 	if err != nil {
 		return err

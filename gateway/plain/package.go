@@ -16,6 +16,9 @@ func (f *Face) Package(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := require(r, p); err != nil {
+		return err
+	}
 	switch p.resource {
 	case aFile:
 		return f.file(w, r, p)
@@ -54,7 +57,7 @@ func (f *Face) createPackage(w http.ResponseWriter, r *http.Request, at packageP
 	}
 	who := auth.From(r.Context())
 	p, created, err := f.Store.CreatePackage(r.Context(), at.key, cas.PackageOptions{
-		Principal: who.Name, RetentionClass: class, Labels: labels, Shorten: force && who.May(auth.Admin, auth.Package(at.key.Producer, at.key.Name)),
+		Principal: who.Name, RetentionClass: class, Labels: labels, Shorten: force && who.May(auth.Admin, at.on()),
 	})
 	if err != nil {
 		return err
@@ -64,6 +67,10 @@ func (f *Face) createPackage(w http.ResponseWriter, r *http.Request, at packageP
 		status = http.StatusCreated
 	}
 	w.Header().Set("Location", at.escape())
+	if !who.May(auth.Pull, at.on()) { // what it holds is for those who may read it
+		w.Header().Set("Cache-Control", "no-cache")
+		return answerJSON(w, status, f.head(p))
+	}
 	return f.answerPackage(w, r, status, p, page{limit: maxPage})
 }
 

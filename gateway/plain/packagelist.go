@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"artifactstore/cas"
+	"artifactstore/gateway/auth"
 )
 
 // Limits of a list of packages.
@@ -27,7 +28,10 @@ func (f *Face) Packages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, next, err := f.Store.ListPackages(r.Context(), q.filter, q.after, q.limit)
+	if err := auth.RequireSomewhere(r.Context(), auth.Pull); err != nil {
+		return err
+	}
+	list, next, err := f.readable(r.Context(), q)
 	if err != nil {
 		return err
 	}

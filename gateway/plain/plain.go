@@ -89,10 +89,14 @@ func (f *Face) store(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	if !d.IsZero() {
 		u.expects(d)
 	}
+	o := options(r, u)
+	if err := auth.Require(r.Context(), auth.Push, auth.Resource(o.Producer)); err != nil {
+		return err
+	}
 	if err := f.limit(w, r, u); err != nil {
 		return err
 	}
-	stored, err := f.Store.Put(r.Context(), r.Body, options(r, u))
+	stored, err := f.Store.Put(r.Context(), r.Body, o)
 	if err != nil {
 		return err
 	}
@@ -192,6 +196,9 @@ func (d digests) MarshalJSON() ([]byte, error) {
 
 // serve answers GET and HEAD.
 func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
+	if err := auth.RequireSomewhere(r.Context(), auth.Pull); err != nil {
+		return err
+	}
 	blob, err := f.Store.Open(r.Context(), d)
 	if err != nil {
 		return err
@@ -203,6 +210,9 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 }
 
 func (f *Face) release(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
+	if err := auth.RequireSomewhere(r.Context(), auth.Delete); err != nil {
+		return err
+	}
 	if err := f.Store.Release(r.Context(), d, auth.From(r.Context()).Name); err != nil {
 		return err
 	}
