@@ -28,7 +28,8 @@ func walk[T any](limit, bound int, window func(after *T, size, most int) ([]walk
 	if limit <= 0 {
 		return nil, nil, nil
 	}
-	for read, size := 0, min(limit, bound); size > 0; size = min(10*size, bound-read) {
+	for read, size := 0, min(limit, bound); size > 0; {
+		had := len(page)
 		rows, err := window(last, size, limit-len(page))
 		if err != nil {
 			return nil, nil, err
@@ -48,8 +49,19 @@ func walk[T any](limit, bound int, window func(after *T, size, most int) ([]walk
 			return page, nil, nil
 		}
 		read += n
+		size = min(nextWindow(size, len(page)-had, limit-len(page)), bound-read)
 	}
 	return page, last, nil
+}
+
+// nextWindow is the size of the window after one of which some rows passed: so large
+// that it has the rest if a third less pass than before, and at most ten times as
+// large as the last.
+func nextWindow(size, passed, left int) int {
+	if passed == 0 {
+		return 10 * size
+	}
+	return min(10*size, left*size*3/(2*passed)+1)
 }
 
 // windowSQL makes the query of a window: rows are what it reads, in an order,

@@ -89,7 +89,7 @@ func TestPlans(t *testing.T) {
 }
 
 func walkOf(table, position, within string) string {
-	return fmt.Sprintf(walkPackages, table, position, within)
+	return fmt.Sprintf(walkPackages, table, position, within, hasLabels)
 }
 
 func explain(t *testing.T, path, sql string) [][]driver.Value {

@@ -26,34 +26,44 @@ const (
 	collectRows = 10_000
 )
 
-// walk runs do for windows that grow from a size until do says that it is done. do
-// is told the size, and returns how many rows the window had.
-func walk(size, most int, do func(size int) (n int, done bool, err error)) (end bool, err error) {
-	for read := 0; read < most; size = min(10*size, most-read) {
-		size = min(size, most)
-		n, done, err := do(size)
-		if err != nil || done {
+// walk runs do for windows until do has the rest of what a walk wants, or the end is
+// reached. do is told the window's size, and returns how many rows it had and how many
+// are still wanted.
+func walk(wanted, most int, do func(size int) (n, left int, err error)) (end bool, err error) {
+	for read, size := 0, wanted; read < most; {
+		size = min(size, most-read)
+		n, left, err := do(size)
+		if err != nil || left == 0 {
 			return false, err
 		}
 		if n < size {
 			return true, nil
 		}
 		read += n
+		size, wanted = nextWindow(size, wanted-left, left), left
 	}
 	return false, nil
 }
 
+// nextWindow is the size of the window after one of which some rows passed: so large
+// that it has the rest if a third less pass than before, and at most ten times as
+// large as the last.
+func nextWindow(size, passed, left int) int {
+	if passed == 0 {
+		return 10 * size
+	}
+	return min(10*size, left*size*3/(2*passed)+1)
+}
+
 // walkPackages is a window of a walk through packages: %[1]s is the table, with the
-// package's row in column %[2]s, and %[3]s the range.
+// package's row in column %[2]s, %[3]s the range, and %[4]s what else must hold.
 const walkPackages = `
 WITH walked AS MATERIALIZED (
   SELECT %[2]s AS position, producer, name, version FROM %[1]s WHERE %[3]s
   ORDER BY producer, name, version LIMIT ?9
 ), passed AS (
   SELECT p.position FROM walked CROSS JOIN packages p ON p.position = walked.position
-  WHERE (?4 = '' OR p.name = ?4) AND (?5 = '' OR p.format = ?5) AND (?6 = '' OR p.state = ?6) AND (?7 = '' OR p.retention_class = ?7)
-  AND NOT EXISTS (SELECT 1 FROM json_each(?8) wanted WHERE NOT EXISTS (
-    SELECT 1 FROM package_labels l WHERE l.package = p.position AND l.key = wanted.key AND l.value = wanted.value))
+  WHERE (?4 = '' OR p.name = ?4) AND (?5 = '' OR p.format = ?5) AND (?6 = '' OR p.state = ?6) AND (?7 = '' OR p.retention_class = ?7) %[4]s
   ORDER BY walked.producer, walked.name, walked.version LIMIT ?10
 )
 SELECT walk.n, last.producer, last.name, last.version, ` + packageColumns + `
@@ -68,6 +78,11 @@ const (
 	rangeProducer = `producer = ?1 AND (name, version) > (?2, ?3)`
 	rangeName     = `producer = ?1 AND name = ?2 AND version > ?3`
 	rangeLabel    = `key = ?11 AND value = ?12 AND `
+
+	// hasLabels is asked where there is more than the label of the range: of a thousand
+	// rows without labels to look for it is half the cost.
+	hasLabels = `AND NOT EXISTS (SELECT 1 FROM json_each(?8) wanted WHERE NOT EXISTS (
+    SELECT 1 FROM package_labels l WHERE l.package = p.position AND l.key = wanted.key AND l.value = wanted.value))`
 )
 
 // ListPackages implements registry.Retention.
@@ -85,9 +100,13 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 	if label != "" {
 		args = append(args, keys[0], f.Labels[keys[0]])
 	}
-	sql := fmt.Sprintf(walkPackages, table, position, label+within)
+	labels := ""
+	if len(keys) > 1 {
+		labels = hasLabels
+	}
+	sql := fmt.Sprintf(walkPackages, table, position, label+within, labels)
 	var page []registry.Package
-	end, err := walk(limit, walkRows, func(size int) (n int, done bool, err error) {
+	end, err := walk(limit, walkRows, func(size int) (n, left int, err error) {
 		copy(args, []driver.Value{after.Producer, after.Name, after.Version})
 		args[8], args[9] = int64(size), int64(limit-len(page))
 		err = r.find(ctx, sql, func(row []driver.Value) (err error) {
@@ -101,7 +120,7 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 			}
 			return err
 		}, args...)
-		return n, len(page) >= limit, err
+		return n, limit - len(page), err
 	})
 	switch {
 	case err != nil:
@@ -166,7 +185,7 @@ func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Dura
 	}
 	var found blobs
 	var since []time.Time
-	end, err := walk(limit, collectRows, func(size int) (n int, done bool, err error) {
+	end, err := walk(limit, collectRows, func(size int) (n, left int, err error) {
 		err = r.find(ctx, selectCollectable, func(row []driver.Value) error {
 			if n = int(row[13].(int64)); n > 0 {
 				after = digestOf(digest.SHA256, row[14])
@@ -180,7 +199,7 @@ func (r *Registry) Collectable(ctx context.Context, t time.Time, grace time.Dura
 			}
 			return err
 		}, sumAfter(after), micros(t.Add(-grace)), int64(size), int64(limit-len(found)))
-		return n, len(found) >= limit, err
+		return n, limit - len(found), err
 	})
 	if err != nil {
 		return nil, digest.Digest{}, fmt.Errorf("collectable blobs: %w", err)

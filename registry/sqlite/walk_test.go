@@ -91,16 +91,31 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// TestWindows: the windows of a walk grow, and together do not exceed its bound.
+// TestWindows: the windows of a walk are as large as what passed in the last one lets
+// expect, grow where nothing did, and together do not exceed the bound.
 func TestWindows(t *testing.T) {
-	for first, want := range map[int]string{1: "[1 10 100 889]", 100: "[100 900]", 20_000: "[1000]"} {
+	for _, c := range []struct {
+		wanted, oneIn int // of the rows passes; 0: none
+		want          string
+	}{
+		{1, 0, "[1 10 100 889]"},
+		{100, 0, "[100 900]"},
+		{20_000, 0, "[1000]"},
+		{100, 1, "[100]"},
+		{100, 3, "[100 305]"},
+		{100, 50, "[100 900]"},
+	} {
 		var sizes []int
-		end, err := walk(first, walkRows, func(size int) (int, bool, error) {
+		left := c.wanted
+		end, err := walk(c.wanted, walkRows, func(size int) (int, int, error) {
 			sizes = append(sizes, size)
-			return size, false, nil
+			if c.oneIn > 0 {
+				left = max(0, left-size/c.oneIn)
+			}
+			return size, left, nil
 		})
-		if end || err != nil || fmt.Sprint(sizes) != want {
-			t.Errorf("from %d: windows %v, want %v; end %v, %v", first, sizes, want, end, err)
+		if end || err != nil || fmt.Sprint(sizes) != c.want {
+			t.Errorf("%+v: windows %v; end %v, %v", c, sizes, end, err)
 		}
 	}
 }
