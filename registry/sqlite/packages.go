@@ -25,7 +25,7 @@ WHERE p.producer = ?1 AND p.name = ?2 AND p.version = ?3`
 	selectFiles = `SELECT ` + blobColumns + `, f.path
 FROM (SELECT path, blob FROM package_files
   WHERE package = (SELECT position FROM packages WHERE producer = ?1 AND name = ?2 AND version = ?3)
-  AND path > ?4 ORDER BY path LIMIT ?5) f
+  AND path > ?4 ORDER BY path LIMIT ?5 + 0) f
 CROSS JOIN blobs b ON b.position = f.blob LEFT JOIN locations l ON l.blob = b.position ORDER BY f.path, l.position`
 
 	selectFile = `SELECT f.path, b.sha256 FROM package_files f JOIN blobs b ON b.position = f.blob

@@ -96,7 +96,7 @@ func (p *replay) rest(ctx context.Context) error {
 
 const (
 	replayEvents = `SELECT position, time, type, actor, subject, data FROM registry.events
-WHERE position > ?1 ORDER BY position LIMIT ?2`
+WHERE position > ?1 ORDER BY position LIMIT ?2 + 0`
 	replayHead = `SELECT position, time FROM registry.head`
 )
 

@@ -26,9 +26,9 @@ WHERE b.%s = ?2 ORDER BY l.position`
 
 	selectTags = `SELECT t.tag, b.sha256, t.named, t.set_at
 FROM tags t JOIN packages p ON p.position = t.package JOIN blobs b ON b.position = p.manifest
-WHERE t.repository = ?1 AND t.tag > ?2 ORDER BY t.tag LIMIT ?3`
+WHERE t.repository = ?1 AND t.tag > ?2 ORDER BY t.tag LIMIT ?3 + 0`
 
-	selectRepositories = `SELECT name FROM repositories WHERE name > ?1 ORDER BY name LIMIT ?2`
+	selectRepositories = `SELECT name FROM repositories WHERE name > ?1 ORDER BY name LIMIT ?2 + 0`
 
 	selectHasRepository = `SELECT EXISTS (SELECT 1 FROM repositories WHERE name = ?1)
 OR EXISTS (SELECT 1 FROM leases WHERE repository = ?1 AND until > ?2 AND repository <> '')`
@@ -153,7 +153,7 @@ func selectReferrers(n int, typed bool) string {
 			arms[i] += " AND artifact_type = ?2"
 		}
 	}
-	return fmt.Sprintf(`SELECT %s, b.size FROM (%s ORDER BY version LIMIT ?%d) referrer
+	return fmt.Sprintf(`SELECT %s, b.size FROM (%s ORDER BY version LIMIT ?%d + 0) referrer
 JOIN packages p ON p.position = referrer.position JOIN blobs b ON b.position = p.manifest ORDER BY referrer.version`,
 		packageColumns, strings.Join(arms, " UNION ALL "), 4+n)
 }

@@ -21,28 +21,28 @@ ORDER BY root.producer, root.name, root.version, h.hold`
 	selectReferences = `SELECT ` + packageColumns + `, used.path,
 (SELECT json_group_array(hold) FROM (SELECT DISTINCT hold FROM holds WHERE package = p.position ORDER BY hold))
 FROM (
-  SELECT * FROM (SELECT position AS package, '' AS path FROM packages WHERE manifest = (SELECT position FROM blobs WHERE sha256 = ?1) LIMIT ?2)
+  SELECT * FROM (SELECT position AS package, '' AS path FROM packages WHERE manifest = (SELECT position FROM blobs WHERE sha256 = ?1) LIMIT ?2 + 0)
   UNION ALL
-  SELECT * FROM (SELECT package, path FROM package_files WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) LIMIT ?2)) used
+  SELECT * FROM (SELECT package, path FROM package_files WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) LIMIT ?2 + 0)) used
 CROSS JOIN packages p ON p.position = used.package LEFT JOIN blobs b ON b.position = p.manifest
-ORDER BY p.producer, p.name, p.version, used.path LIMIT ?2`
+ORDER BY p.producer, p.name, p.version, used.path LIMIT ?2 + 0`
 
 	selectLeases = `SELECT repository, actor, producer, retention_class, until FROM leases
-WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) ORDER BY until DESC, repository, actor LIMIT ?2`
+WHERE blob = (SELECT position FROM blobs WHERE sha256 = ?1) ORDER BY until DESC, repository, actor LIMIT ?2 + 0`
 
 	selectIdleSince = `SELECT ` + idle + ` FROM blobs b WHERE sha256 = ?1`
 
 	selectExpirable = `SELECT ` + packageColumns + ` FROM packages p LEFT JOIN blobs b ON b.position = p.manifest
 WHERE p.retention_class = ?1 AND p.changed_at < ?2
 AND NOT EXISTS (SELECT 1 FROM holds WHERE package = p.position) AND NOT ` + namedByAnother + `
-ORDER BY p.changed_at, p.producer, p.name, p.version LIMIT ?3`
+ORDER BY p.changed_at, p.producer, p.name, p.version LIMIT ?3 + 0`
 
 	selectRemoval = `SELECT sha256, backend_id, cause, since FROM removals WHERE sha256 = ?1 AND backend_id = ?2 AND ended = 0`
 
 	selectRemovalsOf = `SELECT sha256, backend_id, cause, since FROM removals WHERE sha256 = ?1 AND ended = 0 ORDER BY backend_id`
 
 	selectRemovals = `SELECT sha256, backend_id, cause, since FROM removals
-WHERE backend_id = ?1 AND sha256 > ?2 AND ended = 0 ORDER BY sha256 LIMIT ?3`
+WHERE backend_id = ?1 AND sha256 > ?2 AND ended = 0 ORDER BY sha256 LIMIT ?3 + 0`
 )
 
 // all reads the rows of a query, which may have none.

@@ -13,7 +13,7 @@ import (
 
 const (
 	selectHead   = `SELECT position, time FROM head`
-	selectEvents = `SELECT position, time, type, actor, subject, data FROM events WHERE position > ?1 ORDER BY position LIMIT ?2`
+	selectEvents = `SELECT position, time, type, actor, subject, data FROM events WHERE position > ?1 ORDER BY position LIMIT ?2 + 0`
 )
 
 // readHead returns position and time of the last event.

@@ -23,9 +23,9 @@ WHERE id = ?1 AND version = ?2`
 
 	deleteUpload = `DELETE FROM uploads WHERE id = ?1 AND version = ?2`
 
-	selectExpired = `SELECT ` + uploadColumns + ` FROM uploads WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2`
+	selectExpired = `SELECT ` + uploadColumns + ` FROM uploads WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2 + 0`
 
-	selectFinished = `SELECT ` + uploadColumns + ` FROM uploads WHERE finished = ?1 ORDER BY expires_at, id LIMIT ?2`
+	selectFinished = `SELECT ` + uploadColumns + ` FROM uploads WHERE finished = ?1 ORDER BY expires_at, id LIMIT ?2 + 0`
 )
 
 // CreateUpload implements registry.Uploads.

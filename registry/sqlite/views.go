@@ -26,10 +26,10 @@ const (
 
 	// The page is cut before the join, so that a blob comes with all its locations.
 	selectBlobs = `SELECT ` + blobColumns + `
-FROM (SELECT * FROM blobs WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2) b
+FROM (SELECT * FROM blobs WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2 + 0) b
 LEFT JOIN locations l ON l.blob = b.position ORDER BY b.sha256, l.position`
 
-	selectFailed = `SELECT failed FROM locations WHERE state = 'failed' AND backend_id = ?1 ORDER BY failed LIMIT ?2`
+	selectFailed = `SELECT failed FROM locations WHERE state = 'failed' AND backend_id = ?1 ORDER BY failed LIMIT ?2 + 0`
 
 	selectTotals = `SELECT head.position, blobs, blob_bytes, uploads, open_packages, sealed_packages, backend_id, state, locations
 FROM head, totals LEFT JOIN location_totals ON true`

@@ -60,11 +60,11 @@ func nextWindow(size, passed, left int) int {
 const walkPackages = `
 WITH walked AS MATERIALIZED (
   SELECT %[2]s AS position, producer, name, version FROM %[1]s WHERE %[3]s
-  ORDER BY producer, name, version LIMIT ?9
+  ORDER BY producer, name, version LIMIT ?9 + 0
 ), passed AS (
   SELECT p.position FROM walked CROSS JOIN packages p ON p.position = walked.position
   WHERE (?4 = '' OR p.name = ?4) AND (?5 = '' OR p.format = ?5) AND (?6 = '' OR p.state = ?6) AND (?7 = '' OR p.retention_class = ?7) %[4]s
-  ORDER BY walked.producer, walked.name, walked.version LIMIT ?10
+  ORDER BY walked.producer, walked.name, walked.version LIMIT ?10 + 0
 )
 SELECT walk.n, last.producer, last.name, last.version, ` + packageColumns + `
 FROM (SELECT count(*) AS n FROM walked) walk
@@ -169,9 +169,9 @@ func wanted(labels map[string]string) string {
 // selectCollectable is a window of a walk through the blobs by their SHA-256.
 const selectCollectable = `
 WITH walked AS MATERIALIZED (
-  SELECT position, sha256, refs, stored_at, dropped FROM blobs WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?3
+  SELECT position, sha256, refs, stored_at, dropped FROM blobs WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?3 + 0
 ), passed AS (
-  SELECT b.position, ` + idle + ` AS since FROM walked b WHERE b.refs = 0 AND ` + idle + ` <= ?2 ORDER BY b.sha256 LIMIT ?4
+  SELECT b.position, ` + idle + ` AS since FROM walked b WHERE b.refs = 0 AND ` + idle + ` <= ?2 ORDER BY b.sha256 LIMIT ?4 + 0
 )
 SELECT ` + blobColumns + `, passed.since, walk.n, walk.last
 FROM (SELECT count(*) AS n, max(sha256) AS last FROM walked) walk
