@@ -26,6 +26,7 @@ type store struct {
 	t            *testing.T
 	program, dir string
 	url          string           // of the gateway
+	stop         func()           // ends the gateway
 	main         backends.Backend // behind the gateway's back
 	root         string           // of main, where it is a directory
 }
@@ -134,7 +135,8 @@ func (s *store) serve() {
 		}
 		cmd.Wait()
 	}()
-	s.t.Cleanup(func() { cmd.Process.Kill(); <-ended })
+	s.stop = func() { cmd.Process.Kill(); <-ended }
+	s.t.Cleanup(s.stop)
 	select {
 	case s.url = <-address:
 	case <-ended:
