@@ -160,7 +160,7 @@ func (c *copier) blame(ctx context.Context, b registry.Blob, at registry.Locatio
 	case c.backend(at.BackendID) == nil:
 		return nil
 	}
-	return c.doubt(ctx, b, at, c.by)
+	return c.doubtAtPace(ctx, b, at, c.by, c.pace)
 }
 
 // copied records a copy. Where somebody else's came first, that is as good.

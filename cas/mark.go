@@ -12,11 +12,16 @@ import (
 // doubt examines a location at once, because something that was read from it was
 // not the blob, and records what is found.
 func (s *Store) doubt(ctx context.Context, b registry.Blob, at registry.Location, by string) error {
+	return s.doubtAtPace(ctx, b, at, by, &pace{})
+}
+
+// doubtAtPace is doubt that reads at the rate of a run.
+func (s *Store) doubtAtPace(ctx context.Context, b registry.Blob, at registry.Location, by string, p *pace) error {
 	backend := s.backend(at.BackendID)
 	if backend == nil {
 		return fmt.Errorf("%w: %q", ErrBackendUnknown, at.BackendID)
 	}
-	x := s.newExaminer(backend, &pace{})
+	x := s.newExaminer(backend, p)
 	defer x.hash.Release()
 	r, err := s.examine(ctx, x, b, at)
 	var d registry.Data

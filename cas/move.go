@@ -33,7 +33,7 @@ type MoveOptions struct {
 	// Grace is how long every new location must have been there before an old one is
 	// removed; 0 is the grace of collection, less than nothing is none.
 	Grace          time.Duration
-	BytesPerSecond int64  // of all copies together; 0 is no bound
+	BytesPerSecond int64  // of all copies and of what is read back together; 0 is no bound
 	Concurrency    int    // blobs at once; 0 is 4
 	By             string // the actor of its events; "" is the gateway
 	// Progress, which may be nil, is told from time to time how far the run is, from 0 to 1.
@@ -212,7 +212,7 @@ func (m *mover) proven(ctx context.Context, blob digest.Digest, stay []string, l
 	}
 	for _, id := range stay {
 		if l := locationOn(b, id); l != nil && l.State == registry.Stored && l.VerifiedAt.IsZero() {
-			if err := m.doubt(ctx, b, *l, m.o.By); err != nil {
+			if err := m.doubtAtPace(ctx, b, *l, m.o.By, m.pace); err != nil {
 				return false, err
 			}
 		}

@@ -135,6 +135,26 @@ func TestMoveReadsBack(t *testing.T) {
 	h.exact()
 }
 
+// What is read back counts in the rate of a move as copies do.
+func TestMoveReadsBackAtItsRate(t *testing.T) {
+	c := &clock{}
+	o := moving(shapes.House{}, c, nil)
+	h := settled(t, shapes.House{}, c, nil, [][]byte{random(1, 5000), random(2, 5000)}, nil)
+	h.move()
+	c.pass(2 * time.Hour)
+	h.reg.Close()
+	var longest time.Duration
+	o.sleep = func(d time.Duration) { longest = max(longest, d) }
+	h = openIn(t, h.place, o)
+	r, err := h.store.Move(t.Context(), cas.MoveOptions{Concurrency: 1, BytesPerSecond: 1000}) // no time passes: each waits for all before
+	if err != nil || r.Copied != 0 || r.Removed != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if longest < 9*time.Second || longest > 11*time.Second {
+		t.Errorf("10,000 bytes take %s", longest)
+	}
+}
+
 // A new location that cannot be read back proves nothing: the old one stays.
 func TestMoveToABackendThatIsAway(t *testing.T) {
 	c, b := &clock{}, &away{}

@@ -59,7 +59,7 @@ The exit status is 1 when something could not be moved; the next run tries again
 		},
 	}
 	cmd.Flags().BoolVar(&p.apply, "apply", false, "move what would")
-	cmd.Flags().StringVar(&p.rate, "rate", "", "copy no more than so many `BYTES` a second, such as 100MB")
+	cmd.Flags().StringVar(&p.rate, "rate", "", "copy and read back no more than so many `BYTES` a second, such as 100MB")
 	cmd.Flags().StringVar(&p.grace, "grace", "", "keep an old location for this `TIME` after its copies were made, such as 1d; retention.collection.grace without it")
 	cmd.Flags().IntVar(&p.jobs, "jobs", 4, "`NUMBER` of blobs moved at once")
 	return cmd
