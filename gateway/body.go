@@ -10,12 +10,11 @@ import (
 // body is a request's body under a rolling deadline. It counts.
 type body struct {
 	io.ReadCloser
-	control  *http.ResponseController
+	wait     deadline
 	pace     Pace
 	announce int64         // bytes announced, -1 where they are not
 	expects  bool          // the client waits to be asked for it (Expect: 100-continue)
 	waited   time.Duration // for the client
-	until    time.Time     // the deadline set
 	n        int64
 	touched  bool // reading has begun
 	ended    bool // nothing more comes
@@ -25,7 +24,7 @@ type body struct {
 func newBody(r *http.Request, c *http.ResponseController, p Pace) *body {
 	return &body{
 		ReadCloser: r.Body,
-		control:    c,
+		wait:       deadline{set: c.SetReadDeadline, pace: p, stream: r.ProtoMajor > 1},
 		pace:       p,
 		announce:   r.ContentLength,
 		expects:    strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
@@ -37,8 +36,9 @@ func newBody(r *http.Request, c *http.ResponseController, p Pace) *body {
 func (b *body) Read(p []byte) (int, error) {
 	b.touched = true
 	start := time.Now()
-	b.roll(start)
+	b.wait.start(start.Add(b.pace.patience(b.n, b.waited)))
 	n, err := b.ReadCloser.Read(p)
+	b.wait.stop()
 	b.n += int64(n)
 	b.waited += time.Since(start)
 	if err == io.EOF {
@@ -48,24 +48,11 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *body) roll(now time.Time) {
-	if b.pace.Idle == 0 {
-		return
-	}
-	if d := now.Add(b.pace.patience(b.n, b.waited)); b.pace.worth(d, b.until) {
-		b.until = d
-		b.control.SetReadDeadline(d)
-	}
-}
-
 // end takes the deadline off the connection: the server reads on, to see the
 // client leave, and must not take a long answer for a client that has left.
 func (b *body) end() {
 	b.ended = true
-	if !b.until.IsZero() {
-		b.until = time.Time{}
-		b.control.SetReadDeadline(time.Time{})
-	}
+	b.wait.clear()
 }
 
 // What a client may still send, and for how long, once its answer is known: its
@@ -77,13 +64,14 @@ const (
 )
 
 // leave deals with what the handler did not read, before an answer begins. It
-// reports whether the connection can serve another request.
+// reports whether the connection can serve another request, which one of HTTP/2
+// can in any case: what is left is a matter of the stream.
 func (b *body) leave() (reusable bool) {
-	if b.ended || b.broken {
-		return b.ended
+	if b.ended || b.broken || b.wait.stream {
+		return b.ended || b.wait.stream
 	}
-	b.until = time.Now().Add(lingerTime)
-	b.control.SetReadDeadline(b.until)
+	b.wait.until = time.Now().Add(lingerTime)
+	b.wait.set(b.wait.until)
 	if b.announce-b.n > lingerBytes || (b.expects && !b.touched) {
 		return false // too much, or not asked for and so perhaps never sent
 	}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -51,6 +52,7 @@ type changes struct {
 	sleep    func(context.Context, time.Duration) error
 	collect  cas.Collection
 	drain    time.Duration
+	tls      *tls.Config
 }
 
 // everyHouse runs a test on every registry and every kind of backend.
@@ -92,6 +94,9 @@ func open(t *testing.T, c changes) *house {
 		t.Fatal(err)
 	}
 	h.url = "http://" + l.Addr().String()
+	if c.tls != nil {
+		h.url = "https://" + l.Addr().String()
+	}
 	if c.listener != nil {
 		l = c.listener(l)
 	}
@@ -103,7 +108,9 @@ func open(t *testing.T, c changes) *house {
 	handler := gateway.New(gateway.Options{
 		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Log: log, Draining: ctx.Done(),
 	})
-	go func() { h.ended <- gateway.Serve(ctx, l, handler, c.drain, log) }()
+	go func() {
+		h.ended <- gateway.Server{Handler: handler, TLS: c.tls, Idle: c.pace.Idle, Drain: c.drain, Log: log}.Serve(ctx, l)
+	}()
 	t.Cleanup(func() {
 		client.CloseIdleConnections()
 		h.stop()

@@ -21,7 +21,8 @@ type raw struct {
 // dial opens a connection to the gateway.
 func (h *house) dial() *raw {
 	h.t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	_, address, _ := strings.Cut(h.url, "://")
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		h.t.Fatal(err)
 	}

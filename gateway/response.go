@@ -17,7 +17,7 @@ type response struct {
 	body    *body // of the request
 	head    bool  // a HEAD request: what is written is not sent
 	files   int64 // how much of a file is sent under one deadline
-	until   time.Time
+	wait    deadline
 	decided func() bool // whether it was asked what the request's principal may do
 	status  int         // 0 before the header
 	n       int64       // bytes of the body sent
@@ -30,11 +30,14 @@ var errUndecided = errors.New("the handler has not asked whether the principal m
 func newResponse(w http.ResponseWriter, r *http.Request, p Pace) *response {
 	c := http.NewResponseController(w)
 	x := &response{ResponseWriter: w, control: c, pace: p, body: newBody(r, c, p), head: r.Method == http.MethodHead}
+	x.wait = deadline{set: c.SetWriteDeadline, pace: p, stream: r.ProtoMajor > 1}
 	x.files = int64(p.slice())
 	if takesFiles(r.Context()) {
 		x.files = maxSlice
 	}
-	x.roll()
+	if !x.wait.stream {
+		x.roll() // the connection still has the deadline of the last request
+	}
 	return x
 }
 
@@ -52,9 +55,8 @@ func (r *response) WriteHeader(status int) {
 		if !r.body.leave() {
 			r.Header().Set("Connection", "close")
 		}
-		r.roll()
 	}
-	r.ResponseWriter.WriteHeader(status)
+	r.ResponseWriter.WriteHeader(status) // which is sent with what comes next
 }
 
 // begin sends the header of a success where none was sent.
@@ -68,6 +70,8 @@ func (r *response) begin() {
 // as all else.
 func (r *response) FlushError() error {
 	r.begin()
+	r.roll()
+	defer r.wait.stop()
 	return r.control.Flush()
 }
 
@@ -78,6 +82,7 @@ func (r *response) Write(p []byte) (written int, err error) {
 		r.roll()
 		var n int
 		n, err = r.ResponseWriter.Write(p[:min(len(p), r.pace.slice())])
+		r.wait.stop()
 		written += n
 		p = p[n:]
 	}
@@ -137,15 +142,7 @@ func (r *response) count(n int64) {
 }
 
 // roll gives the next step one idle time.
-func (r *response) roll() {
-	if r.pace.Idle == 0 {
-		return
-	}
-	if d := time.Now().Add(r.pace.Idle); r.pace.worth(d, r.until) {
-		r.until = d
-		r.control.SetWriteDeadline(d)
-	}
-}
+func (r *response) roll() { r.wait.start(time.Now().Add(r.pace.Idle)) }
 
 // finish leaves the connection the way the next request should find it: what is
 // still buffered has one more idle time.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,41 +14,74 @@ import (
 // Limits of a connection before and between requests. A request's own are in
 // [Pace].
 const (
-	headerTimeout = 20 * time.Second  // from the first byte of a request to the end of its header
+	headerTimeout = 20 * time.Second  // for the handshake; from the first byte of a request to the end of its header
 	keepAlive     = 120 * time.Second // between requests
 	headerBytes   = 64 << 10          // of a request's header
+	streams       = 100               // requests at once on one connection of HTTP/2
+	pingAfter     = 30 * time.Second  // of silence on a connection of HTTP/2 that has requests
 )
+
+// Server is how a handler is served.
+type Server struct {
+	Handler http.Handler
+	// TLS encrypts, with HTTP/2 for who speaks it; nil is plain HTTP/1.
+	TLS *tls.Config
+	// Idle is how long a connection of HTTP/2 may take nothing of what it is sent; 0
+	// for ever.
+	Idle time.Duration
+	// Drain is how long requests under way may take once the server was told to stop.
+	Drain time.Duration
+	Log   *slog.Logger
+}
+
+// Serve answers requests on a listener, in the plain, until ctx ends.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
+	return Server{Handler: h, Drain: drain, Log: log}.Serve(ctx, l)
+}
 
 // Serve answers requests on a listener until ctx ends, and then drains: no new
 // connection is taken, and the requests under way have the given time to finish
 // before their connections are closed. It returns nil after a clean stop.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       keepAlive,
-		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnContext:       withConn,
-	}
+func (s Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := s.http()
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- s.accept(srv, l) }()
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("stopping: waiting for requests under way", "at_most", drain)
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	s.Log.Info("stopping: waiting for requests under way", "at_most", s.Drain)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Drain)
 	defer cancel()
 	if err := srv.Shutdown(ending); err != nil {
-		log.Warn("stopping: some requests did not finish in time and were cut off", "error", err)
+		s.Log.Warn("stopping: some requests did not finish in time and were cut off", "error", err)
 		srv.Close()
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+func (s Server) http() *http.Server {
+	return &http.Server{
+		Handler:           s.Handler,
+		TLSConfig:         s.TLS,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       keepAlive,
+		MaxHeaderBytes:    headerBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streams, SendPingTimeout: pingAfter, WriteByteTimeout: s.Idle},
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		ConnContext:       withConn,
+	}
+}
+
+func (s Server) accept(srv *http.Server, l net.Listener) error {
+	if s.TLS == nil {
+		return srv.Serve(l)
+	}
+	return srv.ServeTLS(l, "", "") // the certificate is in the configuration
 }
 
 type connKey struct{}

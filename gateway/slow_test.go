@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"artifactstore/backends"
 	"artifactstore/cas"
 	shapes "artifactstore/deploy/house"
 	"artifactstore/gateway"
@@ -45,14 +47,28 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"
 // inBubble runs a test against a gateway whose clock is the test's: a second
 // passes as soon as everybody waits for it.
 func inBubble(t *testing.T, f func(t *testing.T, dial func() net.Conn, h *house)) {
+	bubble{}.run(t, f)
+}
+
+// bubble is what is different in such a gateway.
+type bubble struct {
+	tls     *tls.Config
+	backend func(backends.Backend) backends.Backend
+}
+
+func (b bubble) run(t *testing.T, f func(t *testing.T, dial func() net.Conn, h *house)) {
 	synctest.Test(t, func(t *testing.T) {
 		at := shapes.All()[0]
-		reg, b := at.Registry(t)(t), at.Backend(t)(t)
+		reg, bytes := at.Registry(t)(t), at.Backend(t)(t)
+		var used backends.Backend = bytes
+		if b.backend != nil {
+			used = b.backend(used)
+		}
 		log := &lockedBuffer{}
 		logger := slog.New(slog.NewJSONHandler(log, nil))
 		store, err := cas.New(cas.Options{
 			Registry: reg,
-			Backends: []cas.Backend{{ID: "local", Backend: b}},
+			Backends: []cas.Backend{{ID: "local", Backend: used}},
 			Policy:   cas.Policy{Default: "local", DefaultClass: "c", Classes: map[string]time.Duration{"c": -1}},
 			Log:      logger,
 		})
@@ -63,14 +79,16 @@ func inBubble(t *testing.T, f func(t *testing.T, dial func() net.Conn, h *house)
 		l := &pipes{make(chan net.Conn), make(chan struct{})}
 		ended := make(chan error, 1)
 		handler := gateway.New(gateway.Options{Store: store, Pace: paced(10*time.Second, 1000), Log: logger, Draining: ctx.Done()})
-		go func() { ended <- gateway.Serve(ctx, l, handler, time.Minute, logger) }()
+		go func() {
+			ended <- gateway.Server{Handler: handler, TLS: b.tls, Idle: 10 * time.Second, Drain: time.Minute, Log: logger}.Serve(ctx, l)
+		}()
 		var conns []net.Conn
 		f(t, func() net.Conn {
 			c, s := net.Pipe()
 			l.conns <- s
 			conns = append(conns, c)
 			return c
-		}, &house{t: t, bytes: b, store: store, reg: reg, log: log})
+		}, &house{t: t, bytes: bytes, store: store, reg: reg, log: log})
 		for _, c := range conns {
 			c.Close()
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,9 +25,10 @@ func configCheckCommand(f *flags) *cobra.Command {
 		Use:   "check",
 		Short: "Say whether the configuration is right, and where it is not",
 		Long: `Say whether the configuration is right; each mistake is shown with its file, line
-and column. With --producer or --retention-class, say where the bytes of such an
-upload go and how long they are kept. With --probe, open the registry (which is
-created where it is missing) and every backend, and see whether they work.`,
+and column. The certificate and its key are read and compared. With --producer or
+--retention-class, say where the bytes of such an upload go and how long they are
+kept. With --probe, open the registry (which is created where it is missing) and
+every backend, and see whether they work.`,
 		Example: `  artifactstore config check --config artifactstore.yaml
   artifactstore config check --producer ci-7 --retention-class release
   artifactstore config check --probe`,
@@ -37,6 +39,9 @@ created where it is missing) and every backend, and see whether they work.`,
 				return err
 			}
 			var found verdict
+			if found.Warnings, err = checkEncryption(c, time.Now()); err != nil {
+				return err
+			}
 			if producer != "" || class != "" {
 				if found.Route, err = explain(c, producer, class); err != nil {
 					return err
@@ -56,8 +61,9 @@ created where it is missing) and every backend, and see whether they work.`,
 
 // verdict is what "config check" found of a configuration that is right.
 type verdict struct {
-	Route *route `json:"route,omitempty"`
-	Probe []part `json:"probe,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Route    *route   `json:"route,omitempty"`
+	Probe    []part   `json:"probe,omitempty"`
 }
 
 func (v verdict) show(cmd *cobra.Command, f *flags) error {
@@ -69,6 +75,9 @@ func (v verdict) show(cmd *cobra.Command, f *flags) error {
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintln(out, "the configuration is right")
+	for _, w := range v.Warnings {
+		fmt.Fprintln(out, "warning:", w)
+	}
 	if v.Route != nil {
 		fmt.Fprintln(out, v.Route)
 	}

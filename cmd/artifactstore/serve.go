@@ -61,6 +61,10 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
 	widen()
 	defer runtime.KeepAlive(spare())
+	encrypt, err := encryption(c, log)
+	if err != nil {
+		return err
+	}
 	l, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
@@ -82,8 +86,12 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 	background.Go(func() { store.RunVerifications(working, verifications(c)) })
 	defer background.Wait()
 	defer stop()
-	log.Info("serving", "address", "http://"+l.Addr().String(), "version", built(), "registry", c.Registry.String())
-	return gateway.Serve(ctx, l, handler, drainTime, log)
+	scheme := "http://"
+	if encrypt != nil {
+		scheme = "https://"
+	}
+	log.Info("serving", "address", scheme+l.Addr().String(), "version", built(), "registry", c.Registry.String())
+	return gateway.Server{Handler: handler, TLS: encrypt, Idle: c.Limits.Idle.Length(), Drain: drainTime, Log: log}.Serve(ctx, l)
 }
 
 // assemble puts the house together over an open registry. ctx ends when the

@@ -17,6 +17,7 @@ func (m *mistakes) check(c *Config) {
 	m.checkCollection(c)
 	m.checkAuth(&c.Auth)
 	m.checkListen(c)
+	m.checkTLS(c)
 }
 
 // checkRegistry settles which of the two keys speaks: the one of the upper

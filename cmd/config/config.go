@@ -18,6 +18,7 @@ import "slices"
 // which [Config.YAML] shows the keys.
 type Config struct {
 	Listen    string    `yaml:"listen"` // host:port; port 0 is any free one
+	TLS       TLS       `yaml:"tls"`
 	Registry  Registry  `yaml:"registry"`
 	Backends  []Backend `yaml:"backends"`
 	Routing   Routing   `yaml:"routing"`

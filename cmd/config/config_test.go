@@ -16,6 +16,7 @@ var same = cmp.AllowUnexported(Duration{})
 // full is a configuration that says something of every key.
 const full = `
 listen: "[::1]:9000"
+tls: {certificate_ref: file:/etc/tls/tls.crt, key_ref: file:/etc/tls/tls.key}
 registry: {url_ref: "env:REGISTRY_URL"}
 backends:
   - {id: disk, type: local, root: /srv/blobs, key_prefix: a/b, verify_reads: true}

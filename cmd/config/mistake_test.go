@@ -38,7 +38,7 @@ func TestMistakes(t *testing.T) {
 		{"listen: \xff", "1:9: the file is not UTF-8 text"},
 		{"a: 1\nlimits:\n\tidle: 60s", "3:"},
 		// Keys.
-		{"lisen: 127.0.0.1:1", "1:1: lisen: no such key; want listen, registry,"},
+		{"lisen: 127.0.0.1:1", "1:1: lisen: no such key; want listen, tls, registry,"},
 		{"limits:\n  idel: 60s", "2:3: limits.idel: no such key; want upload_bytes,"},
 		{"limits: {idle: 1s}\nlisten: 127.0.0.1:1\nlimits: {idle: 2s}", "3:1: limits: is written twice, first on line 1"},
 		{"limits:\n  idle: 1s\n  idle: 2s", "3:3: limits.idle: is written twice, first on line 2"},
@@ -109,9 +109,14 @@ func TestMistakes(t *testing.T) {
 		{"auth: {mode: oidc, oidc: [{issuer: 'https://i', audience: a}]}", "1:27: auth.oidc[0].rules: is empty"},
 		{"auth: {mode: oidc, oidc: [{issuer: 'https://i', audience: a, rules: [{allow: ['pull:*']}]}]}", "1:70: auth.oidc[0].rules[0].claims: is empty"},
 		{"auth: {mode: oidc, oidc: [{issuer: 'https://i', audience: a, rules: [{claims: {sub: ''}, allow: ['pull:*']}]}]}", "1:85: auth.oidc[0].rules[0].claims.sub: is empty"},
-		{"auth: {mode: certificates, certificates: {principals: [{name: a, allow: ['pull:*']}]}}", "1:42: auth.certificates.ca_file: is missing"},
-		{"auth: {mode: certificates, certificates: {ca_file: c}}", "1:42: auth.certificates.principals: is empty"},
-		{"auth: {mode: certificates, certificates: {ca_file: c, principals: [{name: '[', allow: ['pull:*']}]}}", `1:75: auth.certificates.principals[0].name: "[" is not a pattern`},
+		{"auth: {mode: certificates, certificates: {principals: [{name: a, allow: ['pull:*']}]}}\ntls: {certificate_ref: env:C, key_ref: env:K}", "1:42: auth.certificates.ca_file: is missing"},
+		{"auth: {mode: certificates, certificates: {ca_file: c}}\ntls: {certificate_ref: env:C, key_ref: env:K}", "1:42: auth.certificates.principals: is empty"},
+		{"auth: {mode: certificates, certificates: {ca_file: c, principals: [{name: '[', allow: ['pull:*']}]}}\ntls: {certificate_ref: env:C, key_ref: env:K}", `1:75: auth.certificates.principals[0].name: "[" is not a pattern`},
+		{"auth: {mode: certificates, certificates: {ca_file: c, principals: [{name: a, allow: ['pull:*']}]}}", "1:14: auth.mode: certificates needs TLS"},
+		// TLS.
+		{"tls: {certificate_ref: env:C}", "1:6: tls.key_ref: is missing beside certificate_ref"},
+		{"tls: {key_ref: env:K}", "1:6: tls.certificate_ref: is missing beside key_ref"},
+		{"tls: {certificate_ref: cert.pem, key_ref: env:K}", "1:24: tls.certificate_ref: is not a reference"},
 		// The registry.
 		{"registry: {url: ''}", "1:17: registry.url: is empty"},
 		{"registry: {url: registry.db}", "1:17: registry.url: has no scheme"},
@@ -263,7 +268,7 @@ func TestMistakesAreShown(t *testing.T) {
 	want := `dir/f.yaml:1:35: limits.upload_bytes: "many" is not a whole number; want digits alone, such as 4194304
 >  1 | limits: {idle: 60s, upload_bytes: many}
                                          ^
-dir/f.yaml:2:1: routin: no such key; want listen, registry, backends, routing, retention, limits, auth
+dir/f.yaml:2:1: routin: no such key; want listen, tls, registry, backends, routing, retention, limits, auth
 >  2 | routin: 1
        ^
 dir/f.yaml:3:9: listen: "127.0.0.1" is not an address; want host:port, such as 127.0.0.1:8080 or [::1]:8080
