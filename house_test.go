@@ -98,6 +98,7 @@ var oneImporter = map[string][]string{
 	"github.com/goccy/go-yaml":            {"cmd/config"},
 	"github.com/vbauerster/mpb":           {"cmd"},
 	"github.com/dunglas/httpsfv":          {"gateway/plain", "gateway/client"},
+	"golang.org/x/crypto":                 {"gateway/auth"},
 }
 
 func TestOneImporter(t *testing.T) {

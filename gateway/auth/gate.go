@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -31,6 +32,8 @@ type Gate struct {
 	Methods []Method
 	// Anonymous is what who gives no credentials may do.
 	Anonymous []Grant
+	// Throttle slows who sends credentials that are not good; nil slows nobody.
+	Throttle *Throttle
 }
 
 // Open reports whether nobody is asked who they are.
@@ -42,6 +45,16 @@ func (g *Gate) Identify(r *http.Request, remote netip.Addr) (Principal, error) {
 	if g.Open() {
 		return Anonymous, nil
 	}
+	p, err := g.identify(r, remote)
+	if errors.Is(err, ErrCredentials) {
+		if slowed := g.Throttle.failed(remote); slowed != nil {
+			return Principal{}, slowed
+		}
+	}
+	return p, err
+}
+
+func (g *Gate) identify(r *http.Request, remote netip.Addr) (Principal, error) {
 	c, err := credentials(r)
 	if err != nil {
 		return Principal{}, err
