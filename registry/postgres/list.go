@@ -8,9 +8,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// firstPage is how many rows a list reads at first: most callers want no more. Each
-// page after it is twice as long, so that what is read and not wanted is not much.
-const firstPage = 50
+// firstPage is how many rows a list reads at first: most callers want no more than a
+// hundred, and see by one more whether there are others. Each page after it is twice as
+// long, so that what is read and not wanted is not much.
+const firstPage = 128
 
 // list yields what a query finds after a key, a page at a time: it holds no
 // connection and no snapshot while the caller works.
