@@ -18,8 +18,7 @@ const (
 )
 
 func eventsCommand(f *flags) *cobra.Command {
-	var after uint64
-	var follow bool
+	var o eventsShown
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show what has happened, from the event log",
@@ -27,40 +26,56 @@ func eventsCommand(f *flags) *cobra.Command {
 with --json. --follow goes on with what happens from now on.`,
 		Example: `  artifactstore events
   artifactstore events --after 1000 --json | jq .type
+  artifactstore events --actor ci-7
   artifactstore events --follow`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return showEvents(cmd, f, after, follow)
+			return showEvents(cmd, f, o)
 		},
 	}
-	cmd.Flags().Uint64Var(&after, "after", 0, "begin after this `POSITION`")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more")
+	cmd.Flags().Uint64Var(&o.after, "after", 0, "begin after this `POSITION`")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "wait for more")
+	cmd.Flags().StringVar(&o.actor, "actor", "", "show only what this `NAME` did")
 	return cmd
+}
+
+// eventsShown says which events are shown.
+type eventsShown struct {
+	after  uint64
+	follow bool
+	actor  string // empty is everybody
 }
 
 // showEvents shows page after page until the log has no more, or, following, for
 // ever.
-func showEvents(cmd *cobra.Command, f *flags, after uint64, follow bool) error {
-	c, wait := newClient(f), time.Duration(0)
-	if follow {
+func showEvents(cmd *cobra.Command, f *flags, o eventsShown) error {
+	c, err := newClient(f)
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(0)
+	if o.follow {
 		wait = followWait
 	}
 	for {
-		page, next, err := c.Events(cmd.Context(), after, eventPage, wait)
+		page, next, err := c.Events(cmd.Context(), o.after, eventPage, wait)
 		switch {
-		case err != nil && follow && cmd.Context().Err() != nil:
+		case err != nil && o.follow && cmd.Context().Err() != nil:
 			return nil // Ctrl-C is how a follower ends
 		case err != nil:
 			return fmt.Errorf("events: %w", unreached(f, err))
-		case len(page) == 0 && !follow:
+		case len(page) == 0 && !o.follow:
 			return nil
 		}
 		for _, e := range page {
+			if o.actor != "" && e.Actor != o.actor {
+				continue
+			}
 			if err := showEvent(cmd, f, e); err != nil {
 				return err
 			}
 		}
-		after = next
+		o.after = next
 	}
 }
 

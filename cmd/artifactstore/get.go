@@ -100,10 +100,12 @@ func writeTo(out *os.File, write func(io.Writer) (digest.Identity, error)) (dige
 }
 
 func fetch(cmd *cobra.Command, f *flags, d digest.Digest, w io.Writer) (digest.Identity, error) {
-	c := newClient(f)
+	c, err := newClient(f)
+	if err != nil {
+		return digest.Identity{}, err
+	}
 	size := int64(-1)
 	if isTerminal(cmd.ErrOrStderr()) { // only a bar needs to know beforehand
-		var err error
 		if size, err = c.Size(cmd.Context(), d); err != nil {
 			return digest.Identity{}, fmt.Errorf("get %s: %w", d, unreached(f, err))
 		}

@@ -62,7 +62,10 @@ func list(cmd *cobra.Command, f *flags, filter client.PackageFilter, name string
 		names = []string{name, filter.Producer + "/" + name}
 	}
 	out := newRows(cmd.OutOrStdout(), f.json, long)
-	c := newClient(f)
+	c, err := newClient(f)
+	if err != nil {
+		return err
+	}
 	for _, filter.Name = range names {
 		for p, err := range c.Packages(cmd.Context(), filter) {
 			if err != nil {

@@ -70,6 +70,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 type flags struct {
 	config string
 	server string
+	caFile string
 	json   bool
 }
 
@@ -99,11 +100,12 @@ found wrong or missing.`,
 	}
 	cmd.PersistentFlags().StringVar(&f.config, "config", os.Getenv("ARTIFACTSTORE_CONFIG"), "configuration `FILE` (YAML); without one the built-in defaults hold")
 	cmd.PersistentFlags().StringVar(&f.server, "server", serverFromEnv(), "`URL` of the gateway to speak to; also ARTIFACTSTORE_SERVER")
+	cmd.PersistentFlags().StringVar(&f.caFile, "ca-file", os.Getenv("ARTIFACTSTORE_CA_FILE"), "`FILE` (PEM) of the authorities that vouch for the gateway, in place of the system's; also ARTIFACTSTORE_CA_FILE")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, for programs")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f),
 		pushCommand(&f), pullCommand(&f), lsCommand(&f), packageCommand(&f), eventsCommand(&f),
-		storageCommand(&f), registryCommand(&f), configCommand(&f), versionCommand(&f))
+		storageCommand(&f), registryCommand(&f), loginCommand(&f), logoutCommand(&f), configCommand(&f), versionCommand(&f))
 	cmd.InitDefaultHelpCmd()
 	return cmd
 }

@@ -23,7 +23,11 @@ func packageVerb(f *flags, cmd *cobra.Command, args int, do func(cmd *cobra.Comm
 		if err != nil {
 			return err
 		}
-		if err := do(cmd, newClient(f), n, args[1:]); err != nil {
+		c, err := newClient(f)
+		if err != nil {
+			return err
+		}
+		if err := do(cmd, c, n, args[1:]); err != nil {
 			return fmt.Errorf("%s %s: %w", cmd.Name(), n, unreached(f, err))
 		}
 		return nil

@@ -48,9 +48,13 @@ func pull(cmd *cobra.Command, f *flags, dir string, o tree.PullOptions) error {
 	if o.Jobs < 1 {
 		return usagef("--jobs %d: want at least 1", o.Jobs)
 	}
+	c, err := clientFor(f, o.Jobs)
+	if err != nil {
+		return err
+	}
 	p := newTreeProgress(cmd.ErrOrStderr(), "pull")
 	o.Progress = p
-	done, err := tree.Pull(cmd.Context(), clientFor(f, o.Jobs), dir, o)
+	done, err := tree.Pull(cmd.Context(), c, dir, o)
 	p.stop(err == nil)
 	if errors.Is(err, client.ErrPackageOpen) {
 		err = fmt.Errorf("%w: there is nothing yet to verify it against; \"push\" seals it", err)

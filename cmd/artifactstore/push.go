@@ -59,10 +59,14 @@ func push(cmd *cobra.Command, f *flags, dir string, o tree.PushOptions) error {
 	if o.Jobs < 1 {
 		return usagef("--jobs %d: want at least 1", o.Jobs)
 	}
+	c, err := clientFor(f, o.Jobs)
+	if err != nil {
+		return err
+	}
 	p := newTreeProgress(cmd.ErrOrStderr(), "push")
 	o.Progress = p
 	o.Note = func(s string) { p.say(cmd.ErrOrStderr(), "note: "+s) }
-	done, err := tree.Push(cmd.Context(), clientFor(f, o.Jobs), dir, o)
+	done, err := tree.Push(cmd.Context(), c, dir, o)
 	p.stop(err == nil)
 	if err != nil {
 		return fmt.Errorf("push %s: %w", dir, unreached(f, err))

@@ -25,13 +25,17 @@ output. The bytes are hashed on the way: what arrives damaged is refused.`,
   tar c dist | artifactstore put -`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(f)
+			if err != nil {
+				return err
+			}
 			in, size, err := source(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			defer in.Close()
 			p := startProgress(cmd.ErrOrStderr(), "put "+args[0], size)
-			stored, err := newClient(f).Put(cmd.Context(), p.reader(in), o)
+			stored, err := c.Put(cmd.Context(), p.reader(in), o)
 			p.stop(err == nil)
 			if err != nil {
 				return fmt.Errorf("put %s: %w", args[0], unreached(f, err))

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -12,21 +16,75 @@ import (
 	"artifactstore/gateway/client"
 )
 
-func newClient(f *flags) *client.Client { return &client.Client{Server: f.server} }
+func newClient(f *flags) (*client.Client, error) { return clientFor(f, 1) }
 
-// clientFor returns a client that keeps a connection for each of its jobs.
-func clientFor(f *flags, jobs int) *client.Client {
+// clientFor returns a client that keeps a connection for each of its jobs. It sends
+// the credentials for the server that there are.
+func clientFor(f *flags, jobs int) (*client.Client, error) {
+	server, err := serverURL(f.server)
+	if err != nil {
+		return nil, err
+	}
+	c, err := clientTo(f, server, jobs)
+	if err != nil {
+		return nil, err
+	}
+	c.Credentials, err = credentialsFor(server)
+	return c, err
+}
+
+// clientTo returns a client without credentials.
+func clientTo(f *flags, server *url.URL, jobs int) (*client.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, jobs
 	t.DisableCompression = true
 	t.WriteBufferSize = 16 << 10 // a small file goes with its head in one write
-	return &client.Client{Server: f.server, HTTP: &http.Client{Transport: t}}
+	if f.caFile != "" {
+		authorities, err := readAuthorities(f.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-file: %w", err)
+		}
+		t.TLSClientConfig = &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}
+	}
+	return &client.Client{Server: server.String(), HTTP: &http.Client{Transport: t}}, nil
 }
 
-// unreached says what to do where no gateway listens.
+func readAuthorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return pool, nil
+}
+
+// serverURL reads the address of a gateway. Its errors do not repeat one in which
+// there may be a password.
+func serverURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return nil, usagef("the server is no address: want one such as https://artifacts.example.org or http://127.0.0.1:8080")
+	case u.User != nil:
+		return nil, usagef("the server's address has a name or a password in it: use \"artifactstore login\", or ARTIFACTSTORE_TOKEN")
+	}
+	return u, nil
+}
+
+// unreached says what to do where no gateway listens, or it does not let in.
 func unreached(f *flags, err error) error {
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	var refused *client.Error
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: no gateway listens at %s: start one with \"artifactstore serve\", or name another with --server", err, f.server)
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		return fmt.Errorf("%w: say who you are with \"artifactstore login %s\", or by a token in ARTIFACTSTORE_TOKEN", err, f.server)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w: name the file of a private authority with --ca-file", err)
 	}
 	return err
 }

@@ -25,6 +25,8 @@ type Client struct {
 	Server string
 	// HTTP sends the requests; nil is http.DefaultClient.
 	HTTP *http.Client
+	// Credentials are sent to Server, and not to where it redirects.
+	Credentials Credentials
 	// Pause waits for d, or until ctx ends, before a request is made again; nil
 	// does so by the clock.
 	Pause func(ctx context.Context, d time.Duration)
@@ -163,11 +165,7 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 
 // do sends a request and turns every answer but the wanted ones into an error.
 func (c *Client) do(req *http.Request, want ...int) (*http.Response, error) {
-	h := c.HTTP
-	if h == nil {
-		h = http.DefaultClient
-	}
-	resp, err := h.Do(req)
+	resp, err := c.sender().Do(req)
 	if err != nil {
 		return nil, err
 	}
