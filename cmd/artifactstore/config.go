@@ -25,7 +25,8 @@ func configCheckCommand(f *flags) *cobra.Command {
 		Use:   "check",
 		Short: "Say whether the configuration is right, and where it is not",
 		Long: `Say whether the configuration is right; each mistake is shown with its file, line
-and column. The certificate and its key are read and compared. With --producer or
+and column, and how the gateway learns who asks. The certificate and its key are
+read and compared, and so are the hashes of tokens and passwords. With --producer or
 --retention-class, say where the bytes of such an upload go and how long they are
 kept. With --probe, open the registry (which is created where it is missing) and
 every backend, and see whether they work.`,
@@ -42,6 +43,13 @@ every backend, and see whether they work.`,
 			if found.Warnings, err = checkEncryption(c, time.Now()); err != nil {
 				return err
 			}
+			if err := checkAuth(c); err != nil {
+				return err
+			}
+			if w := exposed(c); w != "" {
+				found.Warnings = append(found.Warnings, w)
+			}
+			found.Access = accessOf(c)
 			if producer != "" || class != "" {
 				if found.Route, err = explain(c, producer, class); err != nil {
 					return err
@@ -61,6 +69,7 @@ every backend, and see whether they work.`,
 
 // verdict is what "config check" found of a configuration that is right.
 type verdict struct {
+	Access   access   `json:"access"`
 	Warnings []string `json:"warnings,omitempty"`
 	Route    *route   `json:"route,omitempty"`
 	Probe    []part   `json:"probe,omitempty"`
@@ -75,6 +84,7 @@ func (v verdict) show(cmd *cobra.Command, f *flags) error {
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintln(out, "the configuration is right")
+	fmt.Fprintln(out, v.Access)
 	for _, w := range v.Warnings {
 		fmt.Fprintln(out, "warning:", w)
 	}
@@ -92,7 +102,8 @@ func configShowCommand(f *flags) *cobra.Command {
 		Use:   "show",
 		Short: "Show the configuration that holds, every key of it",
 		Long: `Show the configuration that holds, every key of it, as a file that can be given to
---config. A password in registry.url is not shown.`,
+--config. A password in registry.url is not shown; of other
+secrets there are only references.`,
 		Example: `  artifactstore config show > artifactstore.yaml`,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

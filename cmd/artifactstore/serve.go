@@ -65,6 +65,9 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	if w := exposed(c); w != "" {
+		log.Warn(w)
+	}
 	l, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 	if err != nil {
 		return nil, nil, err
 	}
-	who, err := gateOf(ctx, c, store)
+	who, err := gateOf(ctx, c, store, log)
 	if err != nil {
 		return nil, nil, err
 	}

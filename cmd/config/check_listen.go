@@ -22,6 +22,12 @@ func (m *mistakes) checkListen(c *Config) {
 	}
 }
 
+// Loopback reports whether only this machine reaches the gateway.
+func (c *Config) Loopback() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err == nil && isLoopback(host)
+}
+
 // isLoopback says whether only this machine reaches a host. It resolves no name
 // but localhost; no host at all is every address of the machine.
 func isLoopback(host string) bool {

@@ -220,6 +220,24 @@ func TestHtpasswdRememberedIsNoOracle(t *testing.T) {
 	}
 }
 
+// Successes are never counted, wherever they come from; what another one's password
+// did not get in for is no success.
+func TestHtpasswdCountsFailuresOnly(t *testing.T) {
+	p := newPasswords(t, "ann:"+hashOf(t, "right"))
+	for i := range 2 * ofName.burst {
+		if _, err := p.login(t, i, "ann", "right"); err != nil {
+			t.Fatalf("login %d: %v", i, err)
+		}
+	}
+	for range ofNameAt.burst {
+		p.login(t, 1, "unknown", "right")
+	}
+	var slowed *Slowed
+	if _, err := p.login(t, 1, "unknown", "right"); !errors.As(err, &slowed) {
+		t.Errorf("a name that is not there is not slowed: %v", err)
+	}
+}
+
 // Many at once with one good password are one comparison, and count as no failures.
 func TestHtpasswdManyAtOnce(t *testing.T) {
 	p := newPasswords(t, "ann:"+hashOf(t, "right"))

@@ -58,7 +58,7 @@ type RegisteredToken struct {
 type Tokens struct {
 	Configured []ConfiguredToken
 	// Find looks a token up in the registry by the SHA-256 of its text:
-	// [ErrCredentials] where it is not there.
+	// [ErrCredentials] where it is not there. Nil knows none.
 	Find func(context.Context, [sha256.Size]byte) (RegisteredToken, error)
 	Now  func() time.Time
 }
@@ -78,6 +78,9 @@ func (t *Tokens) Identify(ctx context.Context, c Credentials) (Principal, bool, 
 	}
 	if !isToken(text) {
 		return Principal{}, false, nil
+	}
+	if t.Find == nil {
+		return Principal{}, false, ErrCredentials
 	}
 	found, err := t.Find(ctx, sum)
 	if err != nil {
