@@ -18,6 +18,7 @@ import (
 	"artifactstore/gateway/auth"
 	"artifactstore/gateway/oci"
 	"artifactstore/gateway/ops"
+	"artifactstore/gateway/origin"
 	"artifactstore/gateway/plain"
 	"artifactstore/gateway/problem"
 )
@@ -32,6 +33,8 @@ type Options struct {
 	Pace          Pace
 	// Gate finds out who asks; nil lets everybody do everything.
 	Gate *auth.Gate
+	// Proxies are believed where a request comes from.
+	Proxies origin.Proxies
 	// Log receives what went wrong; nil is slog.Default().
 	Log *slog.Logger
 	// Access receives one line a request; nil is Log.
@@ -46,6 +49,7 @@ type gateway struct {
 	metrics *ops.Metrics
 	pace    Pace
 	gate    *auth.Gate
+	proxies origin.Proxies
 	log     *slog.Logger
 	access  *slog.Logger
 }
@@ -88,7 +92,7 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = ops.NewMetrics()
 	}
-	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, log: o.Log, access: o.Access}
+	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, proxies: o.Proxies, log: o.Log, access: o.Access}
 	face := &plain.Face{Store: o.Store, UploadBytes: o.UploadBytes}
 	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now()}
 

@@ -22,7 +22,9 @@ import (
 	"artifactstore/cas"
 	shapes "artifactstore/deploy/house"
 	"artifactstore/gateway"
+	"artifactstore/gateway/auth"
 	"artifactstore/gateway/ops"
+	"artifactstore/gateway/origin"
 	"artifactstore/registry"
 	"artifactstore/registry/postgres/pgtest"
 )
@@ -53,6 +55,8 @@ type changes struct {
 	collect  cas.Collection
 	drain    time.Duration
 	tls      *tls.Config
+	proxies  origin.Proxies
+	gate     *auth.Gate
 }
 
 // everyHouse runs a test on every registry and every kind of backend.
@@ -106,7 +110,7 @@ func open(t *testing.T, c changes) *house {
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(context.Background())
 	handler := gateway.New(gateway.Options{
-		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Log: log, Draining: ctx.Done(),
+		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Proxies: c.proxies, Gate: c.gate, Log: log, Draining: ctx.Done(),
 	})
 	go func() {
 		h.ended <- gateway.Server{Handler: handler, TLS: c.tls, Idle: c.pace.Idle, Drain: c.drain, Log: log}.Serve(ctx, l)

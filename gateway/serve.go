@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/origin"
 	"artifactstore/gateway/problem"
 )
 
@@ -21,16 +21,9 @@ func (g *gateway) serve(route string, as form, h handler) http.Handler {
 	observe := g.metrics.Route(route)
 	access := g.access.Handler().WithAttrs([]slog.Attr{slog.String("route", route)})
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
-		x := &exchange{start: time.Now(), as: as, w: newResponse(hw, r, g.pace)}
+		x := &exchange{start: time.Now(), as: as, r: r, w: newResponse(hw, r, g.pace), from: g.proxies.Of(r)}
 		x.id = requestID(r.Header.Get("X-Request-Id"))
 		x.w.Header().Set("X-Request-Id", x.id)
-		var who auth.Principal
-		who, x.err = g.gate.Identify(r, remote(r))
-		ctx := auth.With(r.Context(), who)
-		x.r = r.WithContext(ctx)
-		x.w.decided = func() bool { return auth.Decided(ctx) }
-		x.r.Body = x.w.body
-
 		abort := g.run(x, h)
 		x.w.finish()
 		took := time.Since(x.start)
@@ -42,23 +35,29 @@ func (g *gateway) serve(route string, as form, h handler) http.Handler {
 	})
 }
 
-// remote is the address of a request's client.
-func remote(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{} // a test's own, or a socket of the machine
-	}
-	return at.Addr().Unmap()
-}
-
 // exchange is one request and what becomes of it.
 type exchange struct {
 	id    string
 	start time.Time
 	as    form
+	from  origin.Origin
 	r     *http.Request
 	w     *response
 	err   error
+}
+
+// identify finds out who asks, and gives the handler a request that knows it.
+func (g *gateway) identify(x *exchange) error {
+	ctx := x.r.Context()
+	if !g.gate.Open() {
+		ctx = origin.With(ctx, x.from)
+	}
+	who, err := g.gate.Identify(x.r, x.from.Client)
+	ctx = auth.With(ctx, who)
+	x.w.decided = func() bool { return auth.Decided(ctx) }
+	x.r = x.r.WithContext(ctx)
+	x.r.Body = x.w.body
+	return err
 }
 
 // run calls the handler and answers its error. It reports whether the answer is
@@ -72,7 +71,7 @@ func (g *gateway) run(x *exchange, h handler) (abort bool) {
 			abort = g.answer(x)
 		}
 	}()
-	if x.err == nil {
+	if x.err = g.identify(x); x.err == nil {
 		x.err = setPathValues(x.r)
 	}
 	if x.err == nil {
@@ -139,6 +138,14 @@ func brief(s string) string {
 	return s
 }
 
+// remote is the client in the log: with its port where it is connected itself.
+func (x *exchange) remote() string {
+	if x.from.Forwarded {
+		return x.from.Client.String()
+	}
+	return x.r.RemoteAddr
+}
+
 // logAccess writes a request's line, which has no place in the source to look
 // up. Of the request it names the path without its query, and no header field:
 // there may be secrets in both.
@@ -151,7 +158,7 @@ func logAccess(to slog.Handler, x *exchange, took time.Duration) {
 	line.AddAttrs(
 		slog.String("request_id", x.id),
 		slog.String("principal", auth.From(x.r.Context()).Name),
-		slog.String("remote", x.r.RemoteAddr),
+		slog.String("remote", x.remote()),
 		slog.String("method", brief(x.r.Method)),
 		slog.String("path", brief(x.r.URL.EscapedPath())),
 		slog.Int("status", x.w.status),

@@ -10,6 +10,7 @@ import (
 
 	"artifactstore/cmd/config"
 	"artifactstore/gateway"
+	"artifactstore/gateway/origin"
 )
 
 // expirySoon is how long before its end a certificate is warned of.
@@ -101,4 +102,12 @@ func validity(leaf *x509.Certificate, now time.Time, ahead time.Duration) error 
 		return fmt.Errorf("tls.certificate_ref: the certificate expires on %s", leaf.NotAfter.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// proxies are the networks whose hosts are believed whom they forward for.
+func proxies(c *config.Config) (networks origin.Proxies) {
+	for _, n := range c.Proxies {
+		networks = append(networks, n.Prefix())
+	}
+	return networks
 }

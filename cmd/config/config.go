@@ -17,8 +17,10 @@ import "slices"
 // Config is a whole configuration. The order of the fields is the order in
 // which [Config.YAML] shows the keys.
 type Config struct {
-	Listen    string    `yaml:"listen"` // host:port; port 0 is any free one
-	TLS       TLS       `yaml:"tls"`
+	Listen string `yaml:"listen"` // host:port; port 0 is any free one
+	TLS    TLS    `yaml:"tls"`
+	// Proxies are the networks whose hosts are believed whom they forward for.
+	Proxies   []Network `yaml:"proxies"`
 	Registry  Registry  `yaml:"registry"`
 	Backends  []Backend `yaml:"backends"`
 	Routing   Routing   `yaml:"routing"`

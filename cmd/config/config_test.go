@@ -17,6 +17,7 @@ var same = cmp.AllowUnexported(Duration{})
 const full = `
 listen: "[::1]:9000"
 tls: {certificate_ref: file:/etc/tls/tls.crt, key_ref: file:/etc/tls/tls.key}
+proxies: [10.0.0.0/8, "fd00::/8", 192.0.2.7]
 registry: {url_ref: "env:REGISTRY_URL"}
 backends:
   - {id: disk, type: local, root: /srv/blobs, key_prefix: a/b, verify_reads: true}

@@ -38,7 +38,7 @@ func TestMistakes(t *testing.T) {
 		{"listen: \xff", "1:9: the file is not UTF-8 text"},
 		{"a: 1\nlimits:\n\tidle: 60s", "3:"},
 		// Keys.
-		{"lisen: 127.0.0.1:1", "1:1: lisen: no such key; want listen, tls, registry,"},
+		{"lisen: 127.0.0.1:1", "1:1: lisen: no such key; want listen, tls, proxies,"},
 		{"limits:\n  idel: 60s", "2:3: limits.idel: no such key; want upload_bytes,"},
 		{"limits: {idle: 1s}\nlisten: 127.0.0.1:1\nlimits: {idle: 2s}", "3:1: limits: is written twice, first on line 1"},
 		{"limits:\n  idle: 1s\n  idle: 2s", "3:3: limits.idle: is written twice, first on line 2"},
@@ -117,6 +117,12 @@ func TestMistakes(t *testing.T) {
 		{"tls: {certificate_ref: env:C}", "1:6: tls.key_ref: is missing beside certificate_ref"},
 		{"tls: {key_ref: env:K}", "1:6: tls.certificate_ref: is missing beside key_ref"},
 		{"tls: {certificate_ref: cert.pem, key_ref: env:K}", "1:24: tls.certificate_ref: is not a reference"},
+		{"proxies: 10.0.0.0/8", "1:10: proxies: want a list here"},
+		{"proxies: [proxy.example.org]", `1:11: proxies[0]: "proxy.example.org" is not a network`},
+		{"proxies: [10.0.0.1, 10.1.2.3/8]", `1:21: proxies[1]: "10.1.2.3/8" is not a network; did you mean 10.0.0.0/8?`},
+		{"proxies: [0.0.0.0/0]", `1:11: proxies[0]: "0.0.0.0/0" is everybody`},
+		{"proxies: ['::/0']", `1:11: proxies[0]: "::/0" is everybody`},
+		{"proxies: ['::ffff:10.0.0.0/104']", `1:11: proxies[0]: "::ffff:10.0.0.0/104" is not a network`},
 		// The registry.
 		{"registry: {url: ''}", "1:17: registry.url: is empty"},
 		{"registry: {url: registry.db}", "1:17: registry.url: has no scheme"},
@@ -268,7 +274,7 @@ func TestMistakesAreShown(t *testing.T) {
 	want := `dir/f.yaml:1:35: limits.upload_bytes: "many" is not a whole number; want digits alone, such as 4194304
 >  1 | limits: {idle: 60s, upload_bytes: many}
                                          ^
-dir/f.yaml:2:1: routin: no such key; want listen, tls, registry, backends, routing, retention, limits, auth
+dir/f.yaml:2:1: routin: no such key; want listen, tls, proxies, registry, backends, routing, retention, limits, auth
 >  2 | routin: 1
        ^
 dir/f.yaml:3:9: listen: "127.0.0.1" is not an address; want host:port, such as 127.0.0.1:8080 or [::1]:8080
