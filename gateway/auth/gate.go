@@ -10,7 +10,8 @@ import (
 )
 
 // Credentials are what a request says of who sends it. At most one of user and
-// password, and bearer, is there.
+// password, bearer, and certificate, is there: what the header says counts, and is not
+// made good by a certificate.
 type Credentials struct {
 	User, Password string // Basic (RFC 7617)
 	Bearer         string // RFC 6750
@@ -78,11 +79,11 @@ func (g *Gate) identify(r *http.Request, remote netip.Addr) (Principal, error) {
 
 // credentials reads a request's.
 func credentials(r *http.Request) (c Credentials, err error) {
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		c.Certificate = r.TLS.VerifiedChains[0][0]
-	}
 	fields := r.Header.Values("Authorization")
 	if len(fields) == 0 {
+		if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+			c.Certificate = r.TLS.VerifiedChains[0][0]
+		}
 		return c, nil
 	}
 	scheme, rest, _ := strings.Cut(fields[0], " ")

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -93,6 +95,26 @@ func TestCredentials(t *testing.T) {
 		r := &http.Request{Header: http.Header{"Authorization": fields}}
 		if got, err := credentials(r); !errors.Is(err, ErrCredentials) {
 			t.Errorf("%q: %+v, %v", fields, got, err)
+		}
+	}
+}
+
+// A certificate counts where the header says nothing, and only a verified one.
+func TestCertificateBesideHeader(t *testing.T) {
+	leaf := &x509.Certificate{}
+	for _, tc := range []struct {
+		header http.Header
+		tls    *tls.ConnectionState
+		want   *x509.Certificate
+	}{
+		{nil, &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}}, leaf},
+		{http.Header{"Authorization": {"Bearer t"}}, &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}}, nil},
+		{nil, &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, nil},
+		{nil, nil, nil},
+	} {
+		c, err := credentials(&http.Request{Header: tc.header, TLS: tc.tls})
+		if err != nil || c.Certificate != tc.want {
+			t.Errorf("%v, %+v: %p, %v; want %p", tc.header, tc.tls, c.Certificate, err, tc.want)
 		}
 	}
 }
