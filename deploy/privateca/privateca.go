@@ -36,6 +36,7 @@ type Pair struct{ Certificate, Key []byte }
 type Wish struct {
 	Name       string    // the common name
 	Client     bool      // for a client; else for a server of this machine
+	Address    net.IP    // another of the server's; may be nil
 	Start, End time.Time // zero is [Start], [End]
 }
 
@@ -91,6 +92,9 @@ func (a *Authority) Issue(w Wish) (Pair, error) {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		template.DNSNames = []string{"localhost"}
 		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+		if w.Address != nil {
+			template.IPAddresses = append(template.IPAddresses, w.Address)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
