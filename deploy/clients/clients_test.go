@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,8 @@ func TestClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("make clients and make test run the real clients")
 	}
-	w := &world{tools: install(t), images: buildImages(t), gateway: serve(t)}
+	w := &world{tools: install(t), images: buildImages(t), client: http.DefaultClient}
+	w.gateway = serve(t, build(t), t.TempDir(), "ARTIFACTSTORE_LISTEN=127.0.0.1:0")
 	for _, client := range []struct {
 		name string
 		run  func(*testing.T, *world)
@@ -58,7 +60,9 @@ func TestClients(t *testing.T) {
 type world struct {
 	tools   string // the directory that install.sh filled
 	images  images
-	gateway string // host:port
+	gateway string       // host:port
+	client  *http.Client // of the test's own, to see what clients left behind
+	secure  bool         // TLS
 }
 
 // install runs install.sh, whose messages are shown as they come.
@@ -76,17 +80,23 @@ func install(t *testing.T) string {
 	return dir
 }
 
-// serve builds the gateway as it is shipped and starts it on any free port.
-func serve(t *testing.T) string {
+// build builds the gateway as it is shipped.
+func build(t *testing.T) (program string) {
 	t.Helper()
-	program, data := filepath.Join(t.TempDir(), "artifactstore"), t.TempDir()
+	program = filepath.Join(t.TempDir(), "artifactstore")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "artifactstore/cmd/artifactstore")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return program
+}
+
+// serve starts a gateway in a directory and returns its host and port.
+func serve(t *testing.T, program, data string, env ...string) string {
+	t.Helper()
 	cmd := exec.Command(program, "serve", "--no-access-log")
-	cmd.Dir, cmd.Env = data, append(os.Environ(), "ARTIFACTSTORE_LISTEN=127.0.0.1:0")
+	cmd.Dir, cmd.Env = data, append(os.Environ(), env...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +113,8 @@ func serve(t *testing.T) string {
 	}()
 	select {
 	case address := <-serving:
-		return strings.TrimPrefix(address, "http://")
+		_, host, _ := strings.Cut(address, "://")
+		return host
 	case <-time.After(startTime):
 		t.Fatalf("the gateway does not serve after %v", startTime)
 	}

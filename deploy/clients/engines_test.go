@@ -102,16 +102,10 @@ func podman(t *testing.T, w *world) {
 }
 
 // docker loads an image and pushes it, pulls it back, pulls its platform's image
-// of an index, and resumes a download that is cut. The daemon is one of the
-// test's own; it has no network for containers, for it runs none, its mounts end
-// with it, and it ends by itself should the tests be killed.
+// of an index, and resumes a download that is cut.
 func docker(t *testing.T, w *world) {
-	dir := t.TempDir()
-	socket := "unix://" + filepath.Join(dir, "s")
-	s := w.shell(t, "DOCKER_HOST="+socket)
-	await(t, s.command(fmt.Sprintf("unshare --mount --propagation private timeout 300 dockerd --data-root %s/data --exec-root %[1]s/exec --pidfile %[1]s/pid --host %s "+
-		"--storage-driver vfs --iptables=false --ip6tables=false --ip-forward=false --bridge=none", dir, socket)),
-		func() error { return s.command("docker version").Run() })
+	s, dir := w.shell(t), t.TempDir()
+	s.env = append(s.env, "DOCKER_HOST="+s.dockerd(t))
 	t.Log("docker " + s.run("docker version --format {{.Client.Version}}/{{.Server.Version}}"))
 
 	name := w.gateway + "/docker/app:v1"
@@ -137,6 +131,19 @@ func docker(t *testing.T, w *world) {
 	s.run("docker pull %s/docker/large:v1", p.address)
 	s.inspect(large, "docker image inspect %s/docker/large:v1", p.address)
 	p.resumed(t)
+}
+
+// dockerd starts a daemon of the test's own and returns its address. It has no
+// network for containers, for it runs none, its mounts end with it, and it ends by
+// itself should the tests be killed.
+func (s shell) dockerd(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	socket := "unix://" + filepath.Join(dir, "s")
+	await(t, s.command(fmt.Sprintf("unshare --mount --propagation private timeout 300 dockerd --data-root %s/data --exec-root %[1]s/exec --pidfile %[1]s/pid --host %s "+
+		"--storage-driver vfs --iptables=false --ip6tables=false --ip-forward=false --bridge=none", dir, socket)),
+		func() error { return s.command("docker --host " + socket + " version").Run() })
+	return socket
 }
 
 // containerd imports an index, pushes it, pulls it into an empty store, exports

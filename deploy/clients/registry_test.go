@@ -14,7 +14,11 @@ import (
 // ask makes a request of the test's own, to see what a client left behind.
 func (w *world) ask(t *testing.T, path string) (status int, h http.Header, body []byte) {
 	t.Helper()
-	resp, err := http.Get("http://" + w.gateway + path)
+	scheme := "http://"
+	if w.secure {
+		scheme = "https://"
+	}
+	resp, err := w.client.Get(scheme + w.gateway + path)
 	if err != nil {
 		t.Fatal(err)
 	}
