@@ -26,6 +26,10 @@ func New(status int, code, format string, args ...any) *Problem {
 // Error implements error.
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
 
+// challenges name the ways to say who one is, whichever the gateway was configured
+// with: a token is good as either.
+var challenges = []string{`Bearer realm="artifactstore"`, `Basic realm="artifactstore", charset="UTF-8"`}
+
 // body is the wire form.
 type body struct {
 	Type      string `json:"type"`
@@ -51,6 +55,9 @@ func (p *Problem) Write(w http.ResponseWriter) {
 	}
 	if p.Allow != "" {
 		h.Set("Allow", p.Allow)
+	}
+	if p.Status == http.StatusUnauthorized { // RFC 9110, section 11.6.1
+		h["Www-Authenticate"] = challenges
 	}
 	text, _ := json.Marshal(body{"about:blank", http.StatusText(p.Status), p.Status, p.Detail, p.Code, h.Get("X-Request-Id")})
 	w.WriteHeader(p.Status)
