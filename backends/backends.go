@@ -63,6 +63,13 @@ type Backend interface {
 	Health(ctx context.Context) error
 }
 
+// Dated is what a reader of Open may be: it tells when its object was last changed in
+// any way, by the clock of the machine that keeps it. An object that nothing has
+// touched was last changed when it was committed.
+type Dated interface {
+	ChangedAt() time.Time
+}
+
 // Upload is one stream on its way to becoming an object. It belongs to one
 // goroutine. After a failed Write or Suspend only Abort or Close may follow.
 type Upload interface {

@@ -13,7 +13,8 @@ import (
 // whole compares a body that is read from its first byte to its last with the
 // blob's BLAKE3, so that no reader is given a complete body with a wrong byte. Where a
 // backend's bytes pass through the program they are hashed on their way; a file that
-// the kernel sends does not (its disk is what verification is for).
+// the kernel sends does not. One that was changed since it was written is not left to the
+// kernel; what a disk loses without a trace is what verification is for.
 type whole struct {
 	hash *digest.Check
 	at   int64 // bytes seen

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"artifactstore/backends"
 )
@@ -24,26 +25,27 @@ func (b *Backend) Open(ctx context.Context, key string, off, n int64) (io.ReadCl
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", key, b.absent(err))
 	}
-	left, err := seek(f, off, n)
+	left, changed, err := seek(f, off, n)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open %s: %w", key, fault(err))
 	}
-	return &reader{ctx: ctx, file: f, left: left, key: key}, nil
+	return &reader{ctx: ctx, file: f, left: left, key: key, changed: changed}, nil
 }
 
-// seek goes to the offset and returns how many bytes are to be read.
-func seek(f *os.File, off, n int64) (left int64, err error) {
+// seek goes to the offset and returns how many bytes are to be read, and when the
+// file was last changed.
+func seek(f *os.File, off, n int64) (left int64, changed time.Time, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return 0, err
+		return 0, changed, err
 	}
 	if !info.Mode().IsRegular() {
-		return 0, fs.ErrNotExist
+		return 0, changed, fs.ErrNotExist
 	}
 	left = info.Size() - off
 	if left < 0 || left < n {
-		return 0, fmt.Errorf("%w: %d bytes at %d wanted, it has %d", backends.ErrShort, max(n, 0), off, info.Size())
+		return 0, changed, fmt.Errorf("%w: %d bytes at %d wanted, it has %d", backends.ErrShort, max(n, 0), off, info.Size())
 	}
 	if n >= 0 {
 		left = n
@@ -51,16 +53,22 @@ func seek(f *os.File, off, n int64) (left int64, err error) {
 	if off > 0 {
 		_, err = f.Seek(off, io.SeekStart)
 	}
-	return left, err
+	return left, changedAt(info), err
 }
 
 // reader reads a part of a file.
 type reader struct {
-	ctx  context.Context
-	file *os.File
-	left int64
-	key  string
+	ctx     context.Context
+	file    *os.File
+	left    int64
+	key     string
+	changed time.Time
 }
+
+// ChangedAt implements backends.Dated: with the time of the inode, which every write,
+// rename and change of rights moves, and nobody can set back. The kernel's clock for it
+// goes in steps of up to ten milliseconds.
+func (r *reader) ChangedAt() time.Time { return r.changed }
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {

@@ -31,7 +31,7 @@ type store struct {
 	root         string           // of main, where it is a directory
 }
 
-const onLocal = `  - {id: main, type: local, root: main, verify_reads: true}
+const onLocal = `  - {id: main, type: local, root: main}
 `
 
 const onRGW = `  - id: main
@@ -45,7 +45,7 @@ const onRGW = `  - id: main
     secret_key_ref: env:ROT_SECRET
 `
 
-const rest = `  - {id: copy, type: local, root: copy, verify_reads: true}
+const rest = `  - {id: copy, type: local, root: copy}
 routing: {default: main, rules: [{retention_class: release, backend: copy}]}
 `
 
