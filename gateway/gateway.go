@@ -16,6 +16,7 @@ import (
 
 	"artifactstore/cas"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/limit"
 	"artifactstore/gateway/oci"
 	"artifactstore/gateway/ops"
 	"artifactstore/gateway/origin"
@@ -35,6 +36,9 @@ type Options struct {
 	Gate *auth.Gate
 	// Proxies are believed where a request comes from.
 	Proxies origin.Proxies
+	// Uploads and Sessions bound what one principal may have; nil is no bound.
+	Uploads  *limit.Uploads
+	Sessions *limit.Sessions
 	// Log receives what went wrong; nil is slog.Default().
 	Log *slog.Logger
 	// Access receives one line a request; nil is Log.
@@ -50,6 +54,7 @@ type gateway struct {
 	pace    Pace
 	gate    *auth.Gate
 	proxies origin.Proxies
+	uploads *limit.Uploads
 	log     *slog.Logger
 	access  *slog.Logger
 }
@@ -92,7 +97,7 @@ func New(o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = ops.NewMetrics()
 	}
-	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, proxies: o.Proxies, log: o.Log, access: o.Access}
+	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, proxies: o.Proxies, uploads: o.Uploads, log: o.Log, access: o.Access}
 	face := &plain.Face{Store: o.Store, UploadBytes: o.UploadBytes}
 	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now()}
 
@@ -120,7 +125,7 @@ func New(o Options) http.Handler {
 	} {
 		r.Handle(at.route, g.serve(at.route, plainForm, at.h))
 	}
-	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
+	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, Sessions: o.Sessions, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
 	r.NotFoundHandler = g.serve("unmatched", plainForm, notFound)
 	return trailers(r)
 }

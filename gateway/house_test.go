@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -23,6 +24,7 @@ import (
 	shapes "artifactstore/deploy/house"
 	"artifactstore/gateway"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/limit"
 	"artifactstore/gateway/ops"
 	"artifactstore/gateway/origin"
 	"artifactstore/registry"
@@ -33,7 +35,9 @@ import (
 type house struct {
 	t     *testing.T
 	url   string
-	bytes shapes.Bytes // the backend, not wrapped
+	tls   *secured        // nil in the plain
+	via   *http.Transport // of requests
+	bytes shapes.Bytes    // the backend, not wrapped
 	store *cas.Store
 	reg   registry.Registry
 	log   *lockedBuffer
@@ -54,9 +58,12 @@ type changes struct {
 	sleep    func(context.Context, time.Duration) error
 	collect  cas.Collection
 	drain    time.Duration
-	tls      *tls.Config
+	tls      *secured
 	proxies  origin.Proxies
 	gate     *auth.Gate
+	uploads  *limit.Uploads
+	sessions int // of one principal
+	conns    int
 }
 
 // everyHouse runs a test on every registry and every kind of backend.
@@ -98,8 +105,10 @@ func open(t *testing.T, c changes) *house {
 		t.Fatal(err)
 	}
 	h.url = "http://" + l.Addr().String()
-	if c.tls != nil {
-		h.url = "https://" + l.Addr().String()
+	h.via = client
+	var encrypt *tls.Config
+	if h.tls = c.tls; h.tls != nil {
+		h.url, h.via, encrypt = "https://"+l.Addr().String(), h.tls.transport(false), h.tls.server
 	}
 	if c.listener != nil {
 		l = c.listener(l)
@@ -110,18 +119,26 @@ func open(t *testing.T, c changes) *house {
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(context.Background())
 	handler := gateway.New(gateway.Options{
-		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Proxies: c.proxies, Gate: c.gate, Log: log, Draining: ctx.Done(),
+		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Proxies: c.proxies, Gate: c.gate, Uploads: c.uploads, Sessions: sessions(h.store, c.sessions), Log: log, Draining: ctx.Done(),
 	})
 	go func() {
-		h.ended <- gateway.Server{Handler: handler, TLS: c.tls, Idle: c.pace.Idle, Drain: c.drain, Log: log}.Serve(ctx, l)
+		h.ended <- gateway.Server{Handler: handler, TLS: encrypt, Connections: c.conns, Waited: func() { metrics.Limited("connections") }, Idle: c.pace.Idle, Drain: c.drain, Log: log}.Serve(ctx, l)
 	}()
 	t.Cleanup(func() {
-		client.CloseIdleConnections()
+		h.via.CloseIdleConnections()
 		h.stop()
 		<-h.ended
 		h.ended <- nil
 	})
 	return h
+}
+
+// sessions bounds the upload sessions of a principal.
+func sessions(store *cas.Store, most int) *limit.Sessions {
+	return &limit.Sessions{Most: most, Keep: time.Hour, Now: time.Now, Open: func(ctx context.Context, id cas.Session) bool {
+		_, err := store.StatUpload(ctx, id)
+		return !errors.Is(err, cas.ErrUploadUnknown)
+	}}
 }
 
 // observed wraps a backend as a test wants, and counts what is asked of it.
@@ -152,7 +169,7 @@ func (h *house) request(method, path string, body io.Reader, header ...string) (
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
-	resp, err := client.RoundTrip(req)
+	resp, err := h.via.RoundTrip(req)
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", method, path, err)
 	}

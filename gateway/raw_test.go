@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -15,11 +16,23 @@ import (
 type raw struct {
 	t *testing.T
 	net.Conn
-	in *bufio.Reader
+	tcp *net.TCPConn // below it
+	in  *bufio.Reader
 }
 
-// dial opens a connection to the gateway.
+// dial opens a connection to the gateway, encrypted where it is.
 func (h *house) dial() *raw {
+	h.t.Helper()
+	c := h.dialPlain()
+	if h.tls != nil {
+		secured := tls.Client(c.tcp, h.tls.client("http/1.1"))
+		c.Conn, c.in = secured, bufio.NewReader(secured)
+	}
+	return c
+}
+
+// dialPlain opens a connection that is not encrypted, whatever the gateway expects.
+func (h *house) dialPlain() *raw {
 	h.t.Helper()
 	_, address, _ := strings.Cut(h.url, "://")
 	c, err := net.Dial("tcp", address)
@@ -27,7 +40,7 @@ func (h *house) dial() *raw {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { c.Close() })
-	return &raw{h.t, c, bufio.NewReader(c)}
+	return &raw{h.t, c, c.(*net.TCPConn), bufio.NewReader(c)}
 }
 
 // send writes text; \n stands for a line's end as HTTP has it.
@@ -73,9 +86,9 @@ const patience = time.Minute
 
 // reset makes closing the connection look like a crash of the client.
 func (c *raw) reset() {
-	c.Conn.(*net.TCPConn).SetLinger(0)
-	c.Close()
+	c.tcp.SetLinger(0)
+	c.tcp.Close()
 }
 
 // half ends what the client sends, and lets it read on.
-func (c *raw) half() { c.Conn.(*net.TCPConn).CloseWrite() }
+func (c *raw) half() { c.Conn.(interface{ CloseWrite() error }).CloseWrite() }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/limit"
 	"artifactstore/gateway/origin"
 	"artifactstore/gateway/problem"
 )
@@ -48,10 +49,7 @@ type exchange struct {
 
 // identify finds out who asks, and gives the handler a request that knows it.
 func (g *gateway) identify(x *exchange) error {
-	ctx := x.r.Context()
-	if !g.gate.Open() {
-		ctx = origin.With(ctx, x.from)
-	}
+	ctx := origin.With(x.r.Context(), x.from)
 	who, err := g.gate.Identify(x.r, x.from.Client)
 	ctx = auth.With(ctx, who)
 	x.w.decided = func() bool { return auth.Decided(ctx) }
@@ -72,6 +70,11 @@ func (g *gateway) run(x *exchange, h handler) (abort bool) {
 		}
 	}()
 	if x.err = g.identify(x); x.err == nil {
+		var done func()
+		done, x.err = g.uploads.Begin(x.r.Context(), x.r)
+		defer done()
+	}
+	if x.err == nil {
 		x.err = setPathValues(x.r)
 	}
 	if x.err == nil {
@@ -90,6 +93,7 @@ func (g *gateway) answer(x *exchange) (abort bool) {
 	case x.w.status != 0:
 		return true
 	}
+	g.countLimit(x.err)
 	answer := x.as(x.err)
 	if answer == nil {
 		if errors.Is(x.err, context.Canceled) && x.r.Context().Err() != nil {
@@ -101,6 +105,18 @@ func (g *gateway) answer(x *exchange) (abort bool) {
 	}
 	answer.Write(x.w)
 	return false
+}
+
+// countLimit counts a refusal for which a limit is the reason.
+func (g *gateway) countLimit(err error) {
+	var exceeded *limit.Exceeded
+	var slowed *auth.Slowed
+	switch {
+	case errors.As(err, &exceeded):
+		g.metrics.Limited(exceeded.What)
+	case errors.As(err, &slowed):
+		g.metrics.Limited("attempts")
+	}
 }
 
 // statusClientClosed stands in logs and metrics for an answer that nobody waited

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"artifactstore/gateway/limit"
 )
 
 // Limits of a connection before and between requests. A request's own are in
@@ -29,6 +31,10 @@ type Server struct {
 	// Idle is how long a connection of HTTP/2 may take nothing of what it is sent; 0
 	// for ever.
 	Idle time.Duration
+	// Connections is how many there may be at once, 0 for any number; Waited is called
+	// when one has to wait, nil for not.
+	Connections int
+	Waited      func()
 	// Drain is how long requests under way may take once the server was told to stop.
 	Drain time.Duration
 	Log   *slog.Logger
@@ -44,6 +50,10 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 // before their connections are closed. It returns nil after a clean stop.
 func (s Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := s.http()
+	if s.Connections > 0 {
+		bounded := limit.NewConnections(l, s.Connections, s.waited)
+		l, srv.ConnState = bounded, bounded.Note
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.accept(srv, l) }()
 	select {
@@ -62,6 +72,12 @@ func (s Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+func (s Server) waited() {
+	if s.Waited != nil {
+		s.Waited()
+	}
 }
 
 func (s Server) http() *http.Server {

@@ -277,7 +277,7 @@ func stalledReaderOfAFile(t *testing.T, at shapes.House) {
 	h := open(t, changes{at: at, pace: paced(300*time.Millisecond, 1024)})
 	path := h.put(random(32 << 20))
 	c := h.dial()
-	c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	c.tcp.SetReadBuffer(64 << 10)
 	c.send("GET %s HTTP/1.1\nHost: x\n\n", path)
 	for end := time.Now().Add(patience); !strings.Contains(h.log.String(), "i/o timeout"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {

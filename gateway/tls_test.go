@@ -63,7 +63,7 @@ func (s *secured) transport(http2 bool) *http.Transport {
 // The same round trip over TLS, by HTTP/1 and HTTP/2.
 func TestTLS(t *testing.T) {
 	s := secure(t)
-	h := open(t, changes{tls: s.server, pace: paced(time.Minute, 1024)})
+	h := open(t, changes{tls: s, pace: paced(time.Minute, 1024)})
 	if !strings.HasPrefix(h.url, "https://") {
 		t.Fatal(h.url)
 	}
@@ -113,7 +113,7 @@ func TestTLS(t *testing.T) {
 
 func TestTLSRefuses(t *testing.T) {
 	s := secure(t)
-	h := open(t, changes{tls: s.server})
+	h := open(t, changes{tls: s})
 	other, err := privateca.New("others")
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestTLSRefuses(t *testing.T) {
 		}
 	}
 	// Who speaks plain HTTP is told.
-	c := h.dial()
+	c := h.dialPlain()
 	c.send("GET /livez HTTP/1.1\nHost: x\n\n")
 	if resp, _ := c.answer("GET"); resp.StatusCode != 400 {
 		t.Error(resp.Status)

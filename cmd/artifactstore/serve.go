@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"artifactstore/cas"
 	"artifactstore/cmd/config"
 	"artifactstore/gateway"
+	"artifactstore/gateway/limit"
 	"artifactstore/gateway/ops"
 	"artifactstore/registry"
 )
@@ -78,7 +78,7 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 		return err
 	}
 	defer reg.Close()
-	handler, store, err := assemble(ctx, c, reg, log, access)
+	server, store, err := assemble(ctx, c, reg, log, access)
 	if err != nil {
 		return err
 	}
@@ -94,14 +94,15 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 		scheme = "https://"
 	}
 	log.Info("serving", "address", scheme+l.Addr().String(), "version", built(), "registry", c.Registry.String())
-	return gateway.Server{Handler: handler, TLS: encrypt, Idle: c.Limits.Idle.Length(), Drain: drainTime, Log: log}.Serve(ctx, l)
+	server.TLS = encrypt
+	return server.Serve(ctx, l)
 }
 
 // assemble puts the house together over an open registry. ctx ends when the
 // gateway is to stop.
-func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log, access *slog.Logger) (http.Handler, *cas.Store, error) {
+func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log, access *slog.Logger) (server gateway.Server, store *cas.Store, err error) {
 	if err := checkLocations(ctx, reg, c); err != nil {
-		return nil, nil, err
+		return server, nil, err
 	}
 	metrics := ops.NewMetrics()
 	open := newOpener(c, log)
@@ -114,10 +115,10 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		err = greet(ctx, list, log)
 	}
 	if err != nil {
-		return nil, nil, err
+		return server, nil, err
 	}
 	buffered, _ := c.Buffers()
-	store, err := cas.New(cas.Options{
+	store, err = cas.New(cas.Options{
 		Registry:      reg,
 		Backends:      list,
 		Policy:        policy(c),
@@ -127,14 +128,14 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		Log:           log,
 	})
 	if err != nil {
-		return nil, nil, err
+		return server, nil, err
 	}
 	who, err := gateOf(ctx, c, store, log)
 	if err != nil {
-		return nil, nil, err
+		return server, nil, err
 	}
 	metrics.Watch(store, open.parts.InUse)
-	return gateway.New(gateway.Options{
+	handler := gateway.New(gateway.Options{
 		Store:         store,
 		Gate:          who,
 		Metrics:       metrics,
@@ -142,10 +143,33 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		ManifestBytes: c.Limits.ManifestBytes,
 		Pace:          gateway.Pace{Idle: c.Limits.Idle.Length(), MinimumRate: c.Limits.MinimumRateBytes},
 		Proxies:       proxies(c),
+		Uploads:       &limit.Uploads{Most: int(c.Limits.UploadsPerPrincipal)},
+		Sessions:      sessions(c, store),
 		Log:           log,
 		Access:        access,
 		Draining:      ctx.Done(),
-	}), store, nil
+	})
+	return gateway.Server{
+		Handler:     handler,
+		Idle:        c.Limits.Idle.Length(),
+		Connections: int(c.Limits.Connections),
+		Waited:      func() { metrics.Limited("connections") },
+		Drain:       drainTime,
+		Log:         log,
+	}, store, nil
+}
+
+// sessions bounds the uploads that one principal has open.
+func sessions(c *config.Config, store *cas.Store) *limit.Sessions {
+	return &limit.Sessions{
+		Most: int(c.Limits.SessionsPerPrincipal),
+		Keep: c.Retention.UploadGrace.Length(),
+		Open: func(ctx context.Context, id cas.Session) bool {
+			_, err := store.StatUpload(ctx, id)
+			return !errors.Is(err, cas.ErrUploadUnknown)
+		},
+		Now: time.Now,
+	}
 }
 
 // greetTime bounds the first look at the backends, all at once.

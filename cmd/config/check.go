@@ -7,6 +7,9 @@ const (
 	minBufferedS3 = 32 << 20
 )
 
+// maxCount bounds what is counted.
+const maxCount = 1 << 20
+
 // check reports what the keys, each well formed, do not mean.
 func (m *mistakes) check(c *Config) {
 	m.checkRegistry(&c.Registry)
@@ -50,6 +53,9 @@ func (m *mistakes) checkLimits(c *Config) {
 	m.atLeast("limits.upload_bytes", l.UploadBytes, 0)
 	m.atLeast("limits.manifest_bytes", l.ManifestBytes, 1)
 	m.atLeast("limits.buffered_bytes", l.BufferedBytes, buffered)
+	m.within("limits.connections", l.Connections, 0, maxCount)
+	m.within("limits.uploads_per_principal", l.UploadsPerPrincipal, 0, maxCount)
+	m.within("limits.sessions_per_principal", l.SessionsPerPrincipal, 0, maxCount)
 	m.atLeast("limits.minimum_rate_bytes", l.MinimumRateBytes, 0)
 	if l.Idle.Length() <= 0 {
 		m.add("limits.idle", "is nothing; want a time for which a client may be silent, such as 60s")

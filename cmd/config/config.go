@@ -78,11 +78,16 @@ type Collection struct {
 
 // Limits bounds what a client may take.
 type Limits struct {
-	UploadBytes      int64    `yaml:"upload_bytes"`       // largest upload; 0 is no limit
-	ManifestBytes    int64    `yaml:"manifest_bytes"`     // largest manifest; at most BufferedBytes
-	BufferedBytes    int64    `yaml:"buffered_bytes"`     // held in memory by all transfers together; at least 8 MiB, 32 MiB with an s3 backend
-	MinimumRateBytes int64    `yaml:"minimum_rate_bytes"` // slowest transfer, bytes a second; 0 is no limit
-	Idle             Duration `yaml:"idle"`               // longest silence of a client in a transfer
+	UploadBytes   int64 `yaml:"upload_bytes"`   // largest upload; 0 is no limit
+	ManifestBytes int64 `yaml:"manifest_bytes"` // largest manifest; at most BufferedBytes
+	BufferedBytes int64 `yaml:"buffered_bytes"` // held in memory by all transfers together; at least 8 MiB, 32 MiB with an s3 backend
+	// Connections is how many clients may be connected at once; one more waits. 0 is no
+	// limit, as for the next two, which are refused with 429 beyond.
+	Connections          int64    `yaml:"connections"`
+	UploadsPerPrincipal  int64    `yaml:"uploads_per_principal"`  // requests that send something, at once
+	SessionsPerPrincipal int64    `yaml:"sessions_per_principal"` // OCI upload sessions that are open
+	MinimumRateBytes     int64    `yaml:"minimum_rate_bytes"`     // slowest transfer, bytes a second; 0 is no limit
+	Idle                 Duration `yaml:"idle"`                   // longest silence of a client in a transfer
 }
 
 // Buffers divides BufferedBytes between the transfers' own buffers and those in

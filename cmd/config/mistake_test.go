@@ -123,6 +123,9 @@ func TestMistakes(t *testing.T) {
 		{"proxies: [0.0.0.0/0]", `1:11: proxies[0]: "0.0.0.0/0" is everybody`},
 		{"proxies: ['::/0']", `1:11: proxies[0]: "::/0" is everybody`},
 		{"proxies: ['::ffff:10.0.0.0/104']", `1:11: proxies[0]: "::ffff:10.0.0.0/104" is not a network`},
+		{"limits: {connections: -1}", "1:23: limits.connections: -1 is out of bounds; want 0 to 1048576"},
+		{"limits: {uploads_per_principal: 9999999}", "1:33: limits.uploads_per_principal: 9999999 is out of bounds"},
+		{"limits: {sessions_per_principal: -1}", "1:34: limits.sessions_per_principal: -1 is out of bounds"},
 		// The registry.
 		{"registry: {url: ''}", "1:17: registry.url: is empty"},
 		{"registry: {url: registry.db}", "1:17: registry.url: has no scheme"},

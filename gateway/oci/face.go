@@ -9,6 +9,7 @@ import (
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/limit"
 )
 
 // Face serves /v2/ over a store.
@@ -20,6 +21,8 @@ type Face struct {
 	// UploadBytes is the largest blob taken, in however many requests, 0 for no
 	// limit.
 	UploadBytes int64
+	// Sessions bounds the uploads that one principal has open; nil is no bound.
+	Sessions *limit.Sessions
 }
 
 // Serve answers one request.

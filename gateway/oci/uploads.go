@@ -30,7 +30,13 @@ func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) er
 	if q.Algorithm == digest.SHA512 {
 		o.Also = []digest.Algorithm{digest.SHA512}
 	}
+	began, err := f.Sessions.Begin(r.Context())
+	if err != nil {
+		return err
+	}
 	u, err := f.Store.BeginUpload(r.Context(), o)
+	q.Session = u.ID
+	began(sessionOf(r, q))
 	if err != nil {
 		return err
 	}
@@ -101,6 +107,7 @@ func (f *Face) patchUpload(w http.ResponseWriter, r *http.Request, q Request) er
 	if err != nil {
 		return f.whereTo(r, q, err)
 	}
+	f.Sessions.Heard(q.Session)
 	return f.accepted(w, q.Repository, u)
 }
 
@@ -142,6 +149,7 @@ func (f *Face) closeUpload(w http.ResponseWriter, r *http.Request, q Request) er
 	if _, err := f.Store.FinishUpload(r.Context(), sessionOf(r, q), c, q.Want, options(r, q)); err != nil {
 		return f.whereTo(r, q, err)
 	}
+	f.Sessions.End(q.Session)
 	return created(w, blobPath(q.Repository, q.Want), q.Want)
 }
 
@@ -150,6 +158,7 @@ func (f *Face) cancelUpload(w http.ResponseWriter, r *http.Request, q Request) e
 	if err := f.Store.CancelUpload(r.Context(), sessionOf(r, q)); err != nil {
 		return err
 	}
+	f.Sessions.End(q.Session)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -26,6 +26,7 @@ type Metrics struct {
 	received  prometheus.Counter
 	sent      prometheus.Counter
 	panics    prometheus.Counter
+	limited   *prometheus.CounterVec
 
 	operations *prometheus.CounterVec
 	operation  *prometheus.HistogramVec
@@ -54,10 +55,11 @@ func NewMetrics() *Metrics {
 		received:   counter("http_received_bytes_total", "Bytes of request bodies received."),
 		sent:       counter("http_sent_bytes_total", "Bytes of answer bodies sent."),
 		panics:     counter("http_panics_total", "Requests that met a fault of the program."),
+		limited:    counters("http_limited_total", "Requests refused (attempts, uploads, sessions) and connections that had to wait because a limit was reached.", "limit"),
 		operations: counters("backend_operations_total", "Operations on backends.", "backend", "operation", "outcome"),
 		operation:  histograms("backend_operation_duration_seconds", "Time of an operation on a backend.", "backend", "operation"),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.received, m.sent, m.panics, m.operations, m.operation,
+	m.registry.MustRegister(m.requests, m.durations, m.received, m.sent, m.panics, m.limited, m.operations, m.operation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
@@ -83,6 +85,10 @@ func (m *Metrics) Serve(w http.ResponseWriter, r *http.Request) error {
 
 // Panicked counts a fault of the program.
 func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Limited counts what a limit kept back: "attempts" of who failed too often, "uploads",
+// "sessions" or "connections".
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
 // Route returns a function that counts the requests of one route.
 func (m *Metrics) Route(route string) func(method string, status int, took time.Duration, received, sent int64) {

@@ -10,6 +10,7 @@ import (
 
 	"artifactstore/cas"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/limit"
 )
 
 // retryAfter is how many seconds a client should leave what is away to come
@@ -28,6 +29,7 @@ func Of(err error) *Problem {
 		needed   *cas.ReferencedError
 		refused  *auth.Refused
 		slowed   *auth.Slowed
+		exceeded *limit.Exceeded
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -41,6 +43,10 @@ func Of(err error) *Problem {
 	case errors.As(err, &slowed):
 		p := New(http.StatusTooManyRequests, "too_many_attempts", "%v", slowed)
 		p.RetryAfter = int(math.Ceil(slowed.For.Seconds()))
+		return p
+	case errors.As(err, &exceeded):
+		p := New(http.StatusTooManyRequests, "too_many_"+exceeded.What, "%v", exceeded)
+		p.RetryAfter = int(math.Ceil(exceeded.Retry.Seconds()))
 		return p
 	case errors.As(err, &source):
 		return sourceProblem(source.Err)
