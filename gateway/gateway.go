@@ -57,6 +57,7 @@ type gateway struct {
 	uploads *limit.Uploads
 	log     *slog.Logger
 	access  *slog.Logger
+	routes  []string // all that are served: the test of who may do what has a row for each
 }
 
 // handler serves one path. An error it returns is answered for it, in the form
@@ -85,6 +86,11 @@ func ociForm(err error) refusal {
 
 // New returns the handler of all paths.
 func New(o Options) http.Handler {
+	_, handler := build(o)
+	return handler
+}
+
+func build(o Options) (*gateway, http.Handler) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -127,7 +133,7 @@ func New(o Options) http.Handler {
 	}
 	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, Sessions: o.Sessions, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
 	r.NotFoundHandler = g.serve("unmatched", plainForm, notFound)
-	return trailers(r)
+	return g, trailers(r)
 }
 
 // packages serves what is below /v1/packages/, whose last part is a path.

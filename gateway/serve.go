@@ -19,6 +19,7 @@ import (
 
 // serve wraps a route's handler in what every request gets.
 func (g *gateway) serve(route string, as form, h handler) http.Handler {
+	g.routes = append(g.routes, route)
 	observe := g.metrics.Route(route)
 	access := g.access.Handler().WithAttrs([]slog.Attr{slog.String("route", route)})
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {

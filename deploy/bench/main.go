@@ -9,7 +9,8 @@
 //	bench -s3 http://ACCESS:SECRET@HOST:PORT/BUCKET -postgres URL [the same]
 //
 // One row has another reference: `artifactstore push` of 10,000 small files is set
-// beside raw puts to the same gateway (push.go; alone with -only push).
+// beside raw puts to the same gateway (push.go; alone with -only push). Small reads with
+// a token are set beside the same of a gateway that asks nobody (auth.go; -only auth).
 //
 // The second form measures the OCI face beside other registries and prints a
 // table (oci.go). The third measures the gateway before an S3 service beside the SDK
@@ -110,6 +111,18 @@ func run(o options) (failed error) {
 		}
 	}
 	if o.only == pushOnly {
+		return nil
+	}
+	if o.only == "" || o.only == authOnly {
+		ok, err := measureAuth(o, gateway, dir)
+		if err != nil {
+			return fmt.Errorf("auth: %w", err)
+		}
+		if !ok {
+			defer func() { failed = errors.Join(failed, errMissed) }()
+		}
+	}
+	if o.only == authOnly {
 		return nil
 	}
 	return measureAll(o, gw, ref)

@@ -18,6 +18,7 @@ type server struct {
 	name    string
 	address string
 	cmd     *exec.Cmd
+	fields  string // header lines of every request
 }
 
 // startServer starts a program in a fresh directory, told by the environment

@@ -11,8 +11,10 @@ import (
 
 // pullBlob answers end-2.
 func (f *Face) pullBlob(w http.ResponseWriter, r *http.Request, q Request) error {
+	wait := content.Even(r.Context())
 	b, err := f.Store.OpenIn(r.Context(), q.Repository, q.Digest)
 	if err != nil {
+		wait()
 		return err
 	}
 	defer b.Close()
@@ -23,6 +25,7 @@ func (f *Face) pullBlob(w http.ResponseWriter, r *http.Request, q Request) error
 
 // deleteBlob answers end-10.
 func (f *Face) deleteBlob(w http.ResponseWriter, r *http.Request, q Request) error {
+	wait := content.Even(r.Context())
 	err := f.Store.ReleaseIn(r.Context(), q.Repository, q.Digest, auth.From(r.Context()).Name)
 	var used *cas.ReferencedError
 	if errors.As(err, &used) {
@@ -34,6 +37,7 @@ func (f *Face) deleteBlob(w http.ResponseWriter, r *http.Request, q Request) err
 		}
 	}
 	if err != nil {
+		wait()
 		return err
 	}
 	w.Header().Set("Content-Length", "0")

@@ -17,12 +17,14 @@ import (
 func (f *Face) pullManifest(w http.ResponseWriter, r *http.Request, q Request) error {
 	var m cas.OpenManifest
 	var err error
+	wait := content.Even(r.Context())
 	if q.Tag != "" {
 		m, err = f.Store.ManifestByTag(r.Context(), q.Repository, q.Tag)
 	} else {
 		m, err = f.Store.ManifestByDigest(r.Context(), q.Repository, q.Digest)
 	}
 	if err != nil {
+		wait()
 		return err
 	}
 	defer m.Close()
@@ -53,8 +55,10 @@ func (f *Face) pushManifest(w http.ResponseWriter, r *http.Request, q Request) e
 	if !q.Digest.IsZero() {
 		o.Want = []digest.Digest{q.Digest}
 	}
+	wait := content.Even(r.Context())
 	stored, err := f.Store.PushManifest(r.Context(), pushed(m, body, q), o)
 	if err != nil {
+		wait()
 		return err
 	}
 	name := stored.SHA256

@@ -9,20 +9,23 @@ import (
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/content"
 )
 
 // startUpload answers end-4 and end-11. A mount that is not possible becomes an
 // ordinary upload: 404 would say what the caller may not know.
 func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) error {
 	o := options(r, q)
-	if !q.Mount.IsZero() && mayMount(r, q) {
-		_, err := f.Store.Mount(r.Context(), q.From, q.Mount, o)
+	if !q.Mount.IsZero() {
+		wait := content.Even(r.Context())
+		err := f.mount(r, q, o)
 		if err == nil {
 			return created(w, blobPath(q.Repository, q.Mount), q.Mount)
 		}
 		if !errors.Is(err, cas.ErrBlobUnknown) && !errors.Is(err, cas.ErrBlobUnavailable) {
 			return err
 		}
+		wait()
 	}
 	if !q.Want.IsZero() {
 		return f.storeWhole(w, r, q, o)
@@ -43,10 +46,18 @@ func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) er
 	return f.accepted(w, q.Repository, u)
 }
 
-// mayMount reports whether a request may look where it wants to mount from. It is not
-// refused where it may not: it then knows no more than of a blob that is not there.
-func mayMount(r *http.Request, q Request) bool {
-	return auth.From(r.Context()).May(auth.Pull, auth.Resource(q.From))
+// mount makes a blob visible in the repository of a request. Where its principal may not
+// read what it wants to mount from, the blob is one that is not there.
+func (f *Face) mount(r *http.Request, q Request, o cas.PutOptions) error {
+	if q.From == "" {
+		if err := content.Reach(r.Context(), f.Store, q.Mount); err != nil {
+			return err
+		}
+	} else if !auth.From(r.Context()).May(auth.Pull, auth.Resource(q.From)) {
+		return cas.ErrBlobUnknown
+	}
+	_, err := f.Store.Mount(r.Context(), q.From, q.Mount, o)
+	return err
 }
 
 // storeWhole takes a blob in one request (end-4b).

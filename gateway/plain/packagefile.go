@@ -74,6 +74,9 @@ func (f *Face) attach(w http.ResponseWriter, r *http.Request, p packagePath, u u
 	if err != nil {
 		return cas.Stored{}, err
 	}
+	if err := content.Reach(r.Context(), f.Store, d); err != nil {
+		return cas.Stored{}, err
+	}
 	return f.Store.AttachFile(r.Context(), p.key, p.file, d, cas.PutOptions{
 		Principal: auth.From(r.Context()).Name, RetentionClass: u.class,
 	})

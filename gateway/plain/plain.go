@@ -199,6 +199,9 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	if err := auth.RequireSomewhere(r.Context(), auth.Pull); err != nil {
 		return err
 	}
+	if err := content.Reach(r.Context(), f.Store, d); err != nil {
+		return err
+	}
 	blob, err := f.Store.Open(r.Context(), d)
 	if err != nil {
 		return err
@@ -211,6 +214,9 @@ func (f *Face) serve(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 
 func (f *Face) release(w http.ResponseWriter, r *http.Request, d digest.Digest) error {
 	if err := auth.RequireSomewhere(r.Context(), auth.Delete); err != nil {
+		return err
+	}
+	if err := content.Reach(r.Context(), f.Store, d); err != nil {
 		return err
 	}
 	if err := f.Store.Release(r.Context(), d, auth.From(r.Context()).Name); err != nil {
