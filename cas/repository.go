@@ -197,11 +197,11 @@ func (s *Store) Repositories(ctx context.Context, after string) iter.Seq2[string
 
 // Referrers yields the manifests of a repository whose subject is the one with a
 // digest, which need not exist, in order of their digests after a given one.
-// Where the subject is known it is found by any of its digests.
+// Where the repository shows the subject it is found by any of its digests.
 func (s *Store) Referrers(ctx context.Context, repository string, subject digest.Digest, artifactType, after string) iter.Seq2[Referrer, error] {
 	return func(yield func(Referrer, error) bool) {
 		subjects := []string{subject.String()}
-		b, err := s.reg.Blob(ctx, subject)
+		b, err := s.reg.BlobIn(ctx, repository, subject, s.now())
 		switch {
 		case err == nil:
 			subjects = names(b)

@@ -8,6 +8,7 @@ import (
 
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
+	"artifactstore/gateway/content"
 )
 
 // listTags answers end-8.
@@ -51,7 +52,9 @@ type listed struct {
 // listReferrers answers end-12. A repository or a subject that is not there has
 // no referrers, which is no error.
 func (f *Face) listReferrers(w http.ResponseWriter, r *http.Request, q Request) error {
+	wait := content.Even(r.Context())
 	found, more, err := page(f.Store.Referrers(r.Context(), q.Repository, q.Digest, q.ArtifactType, q.Page.Last), q.Page.limit(), annotated)
+	wait()
 	if err != nil {
 		return err
 	}
