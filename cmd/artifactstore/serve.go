@@ -82,11 +82,16 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	profiled, err := listenDebug(ctx, c)
+	if err != nil {
+		return err
+	}
 	working, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() { store.Background(working, store.Upkeep(schedule(c))...) })
 	background.Go(func() { store.Background(working, store.Copies(copying(c))...) })
 	background.Go(func() { store.RunVerifications(working, verifications(c)) })
+	background.Go(func() { serveProfiles(working, profiled, log) })
 	defer background.Wait()
 	defer stop()
 	scheme := "http://"

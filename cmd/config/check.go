@@ -21,6 +21,7 @@ func (m *mistakes) check(c *Config) {
 	m.checkAuth(&c.Auth)
 	m.checkListen(c)
 	m.checkTLS(c)
+	m.checkDebug(&c.Debug)
 }
 
 // checkRegistry settles which of the two keys speaks: the one of the upper

@@ -8,13 +8,8 @@ import (
 
 // checkListen also refuses to be open to other machines by accident.
 func (m *mistakes) checkListen(c *Config) {
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		m.add("listen", "%s is not an address; want host:port, such as 127.0.0.1:8080 or [::1]:8080", quote(c.Listen))
-		return
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		m.add("listen", "%s is not a port; want a number from 0 to 65535", quote(port))
+	host, ok := m.checkAddress("listen", c.Listen)
+	if !ok {
 		return
 	}
 	if len(c.Auth.Mode) == 0 && !isLoopback(host) {
@@ -26,6 +21,30 @@ func (m *mistakes) checkListen(c *Config) {
 func (c *Config) Loopback() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	return err == nil && isLoopback(host)
+}
+
+// checkDebug refuses to show the inside of the process to other machines.
+func (m *mistakes) checkDebug(d *Debug) {
+	if d.Listen == "" {
+		return
+	}
+	if host, ok := m.checkAddress("debug.listen", d.Listen); ok && !isLoopback(host) {
+		m.add("debug.listen", "%s can be reached from other machines, and nobody is asked there who they are; want an address of this machine, such as 127.0.0.1:6060", quote(d.Listen))
+	}
+}
+
+// checkAddress returns the host of an address to listen on.
+func (m *mistakes) checkAddress(path, address string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		m.add(path, "%s is not an address; want host:port, such as 127.0.0.1:8080 or [::1]:8080", quote(address))
+		return "", false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		m.add(path, "%s is not a port; want a number from 0 to 65535", quote(port))
+		return "", false
+	}
+	return host, true
 }
 
 // isLoopback says whether only this machine reaches a host. It resolves no name

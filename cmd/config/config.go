@@ -27,6 +27,7 @@ type Config struct {
 	Retention Retention `yaml:"retention"`
 	Limits    Limits    `yaml:"limits"`
 	Auth      Auth      `yaml:"auth"`
+	Debug     Debug     `yaml:"debug"`
 }
 
 // Routing says which backend takes which bytes.
@@ -74,6 +75,13 @@ type Collection struct {
 	// RemovalWait is how long a delete that was not answered may still take effect. A
 	// fifth of it is the time in which one must be answered.
 	RemovalWait Duration `yaml:"removal_wait"`
+}
+
+// Debug serves what helps to find a fault.
+type Debug struct {
+	// Listen is host:port of this machine alone, where profiles of the process are
+	// served to whoever is on it; empty serves none.
+	Listen string `yaml:"listen"`
 }
 
 // Limits bounds what a client may take.

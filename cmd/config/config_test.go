@@ -49,6 +49,7 @@ retention:
   classes: {short: 1w2d, release: forever}
   upload_grace: 2h
   collection: {every: 1m, grace: 30m, orphans_every: 1w, orphan_age: 3h, removal_wait: 90s}
+debug: {listen: "localhost:6060"}
 limits: {upload_bytes: 1099511627776, manifest_bytes: 1, buffered_bytes: 67108864, connections: 100, uploads_per_principal: 8, sessions_per_principal: 16, minimum_rate_bytes: 0, idle: 1m30s}
 auth:
   mode: [tokens, htpasswd, oidc, certificates]

@@ -126,6 +126,10 @@ func TestMistakes(t *testing.T) {
 		{"limits: {connections: -1}", "1:23: limits.connections: -1 is out of bounds; want 0 to 1048576"},
 		{"limits: {uploads_per_principal: 9999999}", "1:33: limits.uploads_per_principal: 9999999 is out of bounds"},
 		{"limits: {sessions_per_principal: -1}", "1:34: limits.sessions_per_principal: -1 is out of bounds"},
+		{"debug: {listen: '0.0.0.0:6060'}", `1:17: debug.listen: "0.0.0.0:6060" can be reached from other machines`},
+		{"debug: {listen: ':6060'}", `1:17: debug.listen: ":6060" can be reached`},
+		{"debug: {listen: '6060'}", `1:17: debug.listen: "6060" is not an address`},
+		{"debug: {listen: 'localhost:x'}", `1:17: debug.listen: "x" is not a port`},
 		// The registry.
 		{"registry: {url: ''}", "1:17: registry.url: is empty"},
 		{"registry: {url: registry.db}", "1:17: registry.url: has no scheme"},
@@ -277,7 +281,7 @@ func TestMistakesAreShown(t *testing.T) {
 	want := `dir/f.yaml:1:35: limits.upload_bytes: "many" is not a whole number; want digits alone, such as 4194304
 >  1 | limits: {idle: 60s, upload_bytes: many}
                                          ^
-dir/f.yaml:2:1: routin: no such key; want listen, tls, proxies, registry, backends, routing, retention, limits, auth
+dir/f.yaml:2:1: routin: no such key; want listen, tls, proxies, registry, backends, routing, retention, limits, auth, debug
 >  2 | routin: 1
        ^
 dir/f.yaml:3:9: listen: "127.0.0.1" is not an address; want host:port, such as 127.0.0.1:8080 or [::1]:8080

@@ -93,7 +93,7 @@ func TestPutFileAgain(t *testing.T) {
 
 // A gateway that stays busy is given up; one that refuses is asked once.
 func TestGivesUp(t *testing.T) {
-	for status, want := range map[int]int64{503: 4, 500: 1, 409: 1, 404: 1} {
+	for status, want := range map[int]int64{503: 4, 429: 4, 500: 1, 409: 1, 404: 1} {
 		c, n := serve(t, func(_ int64, w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			refusal(w, status, "package_sealed")

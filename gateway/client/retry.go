@@ -83,8 +83,9 @@ func delay(err error, try int) time.Duration {
 	return time.Duration(try) * 200 * time.Millisecond
 }
 
-// again reports whether trying again can help: after a broken connection or a
-// gateway that is busy, not after a refusal or a fault of the caller's.
+// again reports whether trying again can help: after a broken connection, a gateway
+// that is busy or a limit on what is under way at once, not after a refusal or a
+// fault of the caller's.
 func again(err error) bool {
 	var refused *Error
 	var writer *writeError
@@ -93,7 +94,8 @@ func again(err error) bool {
 	case errors.As(err, &writer), errors.As(err, &source):
 		return false
 	case errors.As(err, &refused):
-		return refused.Status == http.StatusServiceUnavailable
+		return refused.Status == http.StatusServiceUnavailable ||
+			refused.Status == http.StatusTooManyRequests && refused.Code != "too_many_attempts"
 	}
 	return true
 }

@@ -1,8 +1,10 @@
 package content
 
 import (
+	"cmp"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +19,7 @@ const maxRanges = 64
 type span struct{ first, last int64 }
 
 // parseRanges reads a Range field for a blob of size bytes and returns the ranges
-// that hold a byte of it, cut to what is there. It returns none where the field
+// that hold a byte of it, cut to what is there, of which no two overlap or touch. It returns none where the field
 // is to be ignored: a unit that is not bytes, or, as there is no range of
 // nothing, an empty blob. A field that is malformed or names only bytes that are
 // not there is a 416 problem.
@@ -46,7 +48,25 @@ func parseRanges(field string, size int64) ([]span, error) {
 	if len(within) == 0 {
 		return nil, rangeProblem("no byte of %.80q is within the %d of the blob", set, size)
 	}
-	return within, nil
+	return coalesce(within), nil
+}
+
+// coalesce makes one of ranges that overlap or touch (RFC 9110, section 15.3.7.2),
+// so that no byte is read or sent twice. Ranges that do not stay in their order.
+func coalesce(ranges []span) []span {
+	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	whole := sorted[:1]
+	for _, r := range sorted[1:] {
+		if last := &whole[len(whole)-1]; r.first <= last.last+1 {
+			last.last = max(last.last, r.last)
+		} else {
+			whole = append(whole, r)
+		}
+	}
+	if len(whole) == len(ranges) {
+		return ranges
+	}
+	return whole
 }
 
 // normalRange returns ranges in the form http.ServeContent understands without

@@ -32,6 +32,7 @@ func TestBadInput(t *testing.T) {
 		return []byte(changed)
 	}
 	large := append(bytes.Clone(ok), bytes.Repeat([]byte(" "), 5<<20)...)
+	many := with(`"layers"`, `"x":[1`+strings.Repeat(",1", 1<<18)+`],"layers"`)
 	deep := with(`"layers"`, `"x":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`,"layers"`)
 	self := imageOf(cfg, `,"subject":`+descriptor(image, ok)) // any digest: its own cannot be known
 	for name, test := range map[string]struct {
@@ -124,6 +125,8 @@ func TestBadInput(t *testing.T) {
 		"a member twice":             {method: "PUT", path: manifest("a", "x"), body: with(`"layers":`, `"layers":[],"layers":`), status: 400, code: "MANIFEST_INVALID"},
 		"a member twice, deep":       {method: "PUT", path: manifest("a", "x"), body: with(`"size":2000`, `"size":2000,"size":2000`), status: 400, code: "MANIFEST_INVALID"},
 		"deep JSON":                  {method: "PUT", path: manifest("a", "x"), body: deep, status: 400, code: "MANIFEST_INVALID"},
+		"a value too many":           {method: "PUT", path: manifest("a", "x"), body: many, status: 400, code: "MANIFEST_INVALID"},
+		"a member twice, unlike":     {method: "PUT", path: manifest("a", "x"), body: with(`"layers":`, `"l\u0061yers":[],"layers":`), status: 400, code: "MANIFEST_INVALID"},
 		"bytes that are not UTF-8":   {method: "PUT", path: manifest("a", "x"), body: with(`"layers"`, "\"\xff\":1,\"layers\""), status: 400, code: "MANIFEST_INVALID"},
 		"an annotation with a NUL":   {method: "PUT", path: manifest("a", "x"), body: with(`"layers"`, `"annotations":{"a":"\u0000"},"layers"`), status: 400, code: "MANIFEST_INVALID"},
 		"an annotation of a number":  {method: "PUT", path: manifest("a", "x"), body: with(`"layers"`, `"annotations":{"a":1},"layers"`), status: 400, code: "MANIFEST_INVALID"},

@@ -13,6 +13,11 @@ import (
 // something needs six.
 const maxDepth = 64
 
+// maxValues is how many values a manifest's JSON may hold. The largest index that can
+// be pushed at 4 MiB has some 150,000; as many as fit would cost thirty times the
+// manifest in memory, to be told that it means nothing.
+const maxValues = 1 << 18
+
 // checkJSON refuses what readers could understand in different ways: bytes that
 // are not UTF-8, a member given twice, anything after the value; and nesting that
 // would cost more than it says.
@@ -22,7 +27,8 @@ func checkJSON(body []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	if err := checkValue(d, 0); err != nil {
+	c := checker{d, maxValues}
+	if err := c.value(0); err != nil {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
@@ -31,7 +37,16 @@ func checkJSON(body []byte) error {
 	return nil
 }
 
-func checkValue(d *json.Decoder, depth int) error {
+// checker reads one value after the other.
+type checker struct {
+	*json.Decoder
+	left int // values that may follow
+}
+
+func (d *checker) value(depth int) error {
+	if d.left--; d.left < 0 {
+		return fmt.Errorf("the manifest has more than %d values", maxValues)
+	}
 	t, err := d.Token()
 	if err != nil {
 		return fmt.Errorf("the manifest is not JSON: %w", noEOF(err))
@@ -41,10 +56,10 @@ func checkValue(d *json.Decoder, depth int) error {
 	}
 	switch t {
 	case json.Delim('{'):
-		return checkMembers(d, depth)
+		return d.members(depth)
 	case json.Delim('['):
 		for d.More() {
-			if err := checkValue(d, depth+1); err != nil {
+			if err := d.value(depth + 1); err != nil {
 				return err
 			}
 		}
@@ -54,7 +69,7 @@ func checkValue(d *json.Decoder, depth int) error {
 	return nil
 }
 
-func checkMembers(d *json.Decoder, depth int) error {
+func (d *checker) members(depth int) error {
 	seen := map[string]bool{}
 	for d.More() {
 		t, err := d.Token()
@@ -66,7 +81,7 @@ func checkMembers(d *json.Decoder, depth int) error {
 			return fmt.Errorf("the member %.80q is given twice", name)
 		}
 		seen[name] = true
-		if err := checkValue(d, depth+1); err != nil {
+		if err := d.value(depth + 1); err != nil {
 			return err
 		}
 	}
