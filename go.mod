@@ -2,7 +2,10 @@ module artifactstore
 
 go 1.26.0
 
-require github.com/jackc/pgx/v5 v5.12.0
+require (
+	github.com/go-jose/go-jose/v4 v4.1.4
+	github.com/jackc/pgx/v5 v5.12.0
+)
 
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect

@@ -98,6 +98,8 @@ var oneImporter = map[string][]string{
 	"github.com/goccy/go-yaml":            {"cmd/config"},
 	"github.com/vbauerster/mpb":           {"cmd"},
 	"github.com/dunglas/httpsfv":          {"gateway/plain", "gateway/client"},
+	"github.com/go-jose/go-jose":          {"gateway/auth"},
+	"github.com/coreos/go-oidc":           {"gateway/auth"},
 	"golang.org/x/crypto":                 {"gateway/auth"},
 }
 

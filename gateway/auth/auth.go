@@ -20,6 +20,6 @@
 // or a repository ("team/app/web"), whose first segment is its producer. A pattern
 // matches segment by segment, as path.Match does, and covers what lies below: "ci-*"
 // covers the packages of all producers that begin so, "team/app" the repositories
-// team/app and team/app/web, "*" everything, also what belongs to no producer. No
-// verb implies another.
+// team/app and team/app/web, "*" everything, also what belongs to no producer. After
+// "=" stands one resource, without what lies below: "=team/app". No verb implies another.
 package auth

@@ -13,6 +13,8 @@ type Refused struct {
 	// Unauthenticated says that nobody said who they are: with credentials the
 	// answer may be another (401, not 403).
 	Unauthenticated bool
+	// Scoped says that a signed token did not carry it, and that another may.
+	Scoped bool
 }
 
 // Error names what would be needed, which says nothing of what there is.
@@ -37,4 +39,15 @@ type Slowed struct{ For time.Duration }
 // Error says for how long.
 func (s *Slowed) Error() string {
 	return fmt.Sprintf("too many failed attempts: try again in %s", s.For.Round(time.Second))
+}
+
+// ErrTooMuch means that a token for all that was asked for would be too long.
+var ErrTooMuch = errors.New("a token for all these scopes would be too long; ask for less")
+
+// unlessBad is nil for credentials that are not good, and else the error.
+func unlessBad(err error) error {
+	if errors.Is(err, ErrCredentials) {
+		return nil
+	}
+	return err
 }

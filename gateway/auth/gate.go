@@ -35,6 +35,9 @@ type Gate struct {
 	Anonymous []Grant
 	// Throttle slows who sends credentials that are not good; nil slows nobody.
 	Throttle *Throttle
+	// Issuer signs tokens for who was let in, and is asked before the methods; nil
+	// signs none.
+	Issuer *Issuer
 }
 
 // Open reports whether nobody is asked who they are.
@@ -46,23 +49,43 @@ func (g *Gate) Identify(r *http.Request, remote netip.Addr) (Principal, error) {
 	if g.Open() {
 		return Anonymous, nil
 	}
-	p, err := g.identify(r, remote)
-	if errors.Is(err, ErrCredentials) {
-		if slowed := g.Throttle.failed(remote); slowed != nil {
-			return Principal{}, slowed
-		}
-	}
-	return p, err
-}
-
-func (g *Gate) identify(r *http.Request, remote netip.Addr) (Principal, error) {
 	c, err := credentials(r)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, g.failed(remote, err)
 	}
 	c.Remote = remote
+	return g.Know(r.Context(), c)
+}
+
+// Know is [Gate.Identify] for credentials that stand elsewhere than in the header.
+func (g *Gate) Know(ctx context.Context, c Credentials) (Principal, error) {
+	p, err := g.know(ctx, c)
+	if err != nil {
+		return Principal{}, g.failed(c.Remote, err)
+	}
+	return p, nil
+}
+
+// failed counts credentials that were not good.
+func (g *Gate) failed(remote netip.Addr, err error) error {
+	if errors.Is(err, ErrCredentials) {
+		if slowed := g.Throttle.failed(remote); slowed != nil {
+			return slowed
+		}
+	}
+	return err
+}
+
+func (g *Gate) know(ctx context.Context, c Credentials) (Principal, error) {
+	if g.Issuer != nil {
+		p, known, err := g.Issuer.Identify(ctx, c)
+		p.Authenticated = p.Name != Anonymous.Name // for whom tokens are signed too
+		if known || err != nil {
+			return p, err
+		}
+	}
 	for _, m := range g.Methods {
-		p, known, err := m.Identify(r.Context(), c)
+		p, known, err := m.Identify(ctx, c)
 		if err != nil {
 			return Principal{}, err
 		}

@@ -10,6 +10,9 @@ type Principal struct {
 	Grants []Grant
 	// Authenticated is false for who gave no credentials.
 	Authenticated bool
+	// Scoped says that the grants are those of a signed token (see [Issuer]): what it
+	// was asked for, and not all that its holder may do.
+	Scoped bool
 }
 
 // Anonymous is the principal of a request that says nothing of its sender, where
@@ -67,7 +70,7 @@ func Require(ctx context.Context, v Verb, on Resource) error {
 	if p.May(v, on) {
 		return nil
 	}
-	return &Refused{Verb: v, Resource: on, Unauthenticated: !p.Authenticated}
+	return &Refused{Verb: v, Resource: on, Unauthenticated: !p.Authenticated, Scoped: p.Scoped}
 }
 
 // RequireSomewhere decides whether the principal may do something to any resource
@@ -77,7 +80,7 @@ func RequireSomewhere(ctx context.Context, v Verb) error {
 	if p.MaySomewhere(v) {
 		return nil
 	}
-	return &Refused{Verb: v, Unauthenticated: !p.Authenticated}
+	return &Refused{Verb: v, Unauthenticated: !p.Authenticated, Scoped: p.Scoped}
 }
 
 // RequireName decides whether a request says who sends it, or need not, since who says
@@ -86,7 +89,7 @@ func RequireSomewhere(ctx context.Context, v Verb) error {
 // what these may not.
 func RequireName(ctx context.Context) error {
 	p := decide(ctx)
-	if p.Authenticated || p.May(Every, Everything) {
+	if p.Authenticated || p.Scoped || p.May(Every, Everything) {
 		return nil
 	}
 	return &Refused{Unauthenticated: true}

@@ -160,10 +160,10 @@ func TestRequire(t *testing.T) {
 		want *Refused
 	}{
 		{p, func(ctx context.Context) error { return Require(ctx, Push, "ci/x") }, nil},
-		{p, func(ctx context.Context) error { return Require(ctx, Pull, "ci/x") }, &Refused{Pull, "ci/x", false}},
+		{p, func(ctx context.Context) error { return Require(ctx, Pull, "ci/x") }, &Refused{Verb: Pull, Resource: "ci/x"}},
 		{p, func(ctx context.Context) error { return RequireSomewhere(ctx, Push) }, nil},
-		{p, func(ctx context.Context) error { return RequireSomewhere(ctx, Admin) }, &Refused{Admin, "", false}},
-		{Principal{}, func(ctx context.Context) error { return Require(ctx, Pull, "a") }, &Refused{Pull, "a", true}},
+		{p, func(ctx context.Context) error { return RequireSomewhere(ctx, Admin) }, &Refused{Verb: Admin}},
+		{Principal{}, func(ctx context.Context) error { return Require(ctx, Pull, "a") }, &Refused{Verb: Pull, Resource: "a", Unauthenticated: true}},
 		{Principal{}, func(ctx context.Context) error { Public(ctx); return nil }, nil},
 	} {
 		ctx := With(t.Context(), tc.who)

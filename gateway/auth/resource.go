@@ -17,11 +17,18 @@ const Everything Resource = ""
 // Package is a package, in all its versions.
 func Package(producer, name string) Resource { return Resource(producer + "/" + name) }
 
+// alone before a resource is a pattern of it without what lies below. No name begins
+// with it.
+const alone = "="
+
 // matches reports whether a pattern covers the resource: whether it matches it, or
 // what it lies below, segment by segment.
 func (on Resource) matches(pattern string) bool {
 	if pattern == "*" {
 		return true
+	}
+	if one, ok := strings.CutPrefix(pattern, alone); ok {
+		return string(on) == one && one != ""
 	}
 	rest := string(on)
 	for want := range strings.SplitSeq(pattern, "/") {

@@ -36,6 +36,9 @@ func (p Principal) next(v Verb, at string, part func(pattern string) string) (ne
 
 // literal returns what every match of a pattern begins with.
 func literal(pattern string) string {
+	if one, ok := strings.CutPrefix(pattern, alone); ok {
+		return one
+	}
 	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
 		return pattern[:i]
 	}
