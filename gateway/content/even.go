@@ -23,11 +23,32 @@ func Even(ctx context.Context) (wait func()) {
 	start := time.Now()
 	return func() {
 		took := time.Since(start)
-		t := time.NewTimer(grain - took%grain)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
+		until(ctx, start.Add(took-took%grain+grain))
+	}
+}
+
+// coarse is what the runtime's timers may be late by: where all is idle they wait for
+// whole milliseconds from when they are asked, and so would be the later the longer
+// the look-up took.
+const coarse = 2 * time.Millisecond
+
+// fine bounds how many threads wait for the rest of a grain at once. Where more would,
+// the machine is so busy that nobody learns anything from a fraction of it.
+var fine = make(chan struct{}, 32)
+
+// until waits until a moment, or for a request to be given up.
+func until(ctx context.Context, moment time.Time) {
+	t := time.NewTimer(time.Until(moment) - coarse)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case fine <- struct{}{}:
+		pause(time.Until(moment))
+		<-fine
+	default:
 	}
 }
