@@ -22,6 +22,7 @@ import (
 	"artifactstore/gateway/origin"
 	"artifactstore/gateway/plain"
 	"artifactstore/gateway/problem"
+	"artifactstore/gateway/tokenapi"
 )
 
 // Options are what a gateway is made of.
@@ -34,6 +35,9 @@ type Options struct {
 	Pace          Pace
 	// Gate finds out who asks; nil lets everybody do everything.
 	Gate *auth.Gate
+	// ExternalURL is where clients reach the gateway, without a path; empty is where a
+	// request was sent to.
+	ExternalURL string
 	// Proxies are believed where a request comes from.
 	Proxies origin.Proxies
 	// Uploads and Sessions bound what one principal may have; nil is no bound.
@@ -50,14 +54,15 @@ type Options struct {
 
 // gateway holds what the handlers share.
 type gateway struct {
-	metrics *ops.Metrics
-	pace    Pace
-	gate    *auth.Gate
-	proxies origin.Proxies
-	uploads *limit.Uploads
-	log     *slog.Logger
-	access  *slog.Logger
-	routes  []string // all that are served: the test of who may do what has a row for each
+	metrics  *ops.Metrics
+	pace     Pace
+	gate     *auth.Gate
+	external string // where clients reach it, "" for where they ask
+	proxies  origin.Proxies
+	uploads  *limit.Uploads
+	log      *slog.Logger
+	access   *slog.Logger
+	routes   []string // all that are served: the test of who may do what has a row for each
 }
 
 // handler serves one path. An error it returns is answered for it, in the form
@@ -84,6 +89,13 @@ func ociForm(err error) refusal {
 	return nil
 }
 
+func tokenForm(err error) refusal {
+	if e := tokenapi.Problem(err); e != nil {
+		return e
+	}
+	return nil
+}
+
 // New returns the handler of all paths.
 func New(o Options) http.Handler {
 	_, handler := build(o)
@@ -103,7 +115,7 @@ func build(o Options) (*gateway, http.Handler) {
 	if o.Metrics == nil {
 		o.Metrics = ops.NewMetrics()
 	}
-	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, proxies: o.Proxies, uploads: o.Uploads, log: o.Log, access: o.Access}
+	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, external: strings.TrimRight(o.ExternalURL, "/"), proxies: o.Proxies, uploads: o.Uploads, log: o.Log, access: o.Access}
 	face := &plain.Face{Store: o.Store, UploadBytes: o.UploadBytes}
 	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now()}
 
@@ -130,6 +142,9 @@ func build(o Options) (*gateway, http.Handler) {
 		{"/metrics", o.Metrics.Serve},
 	} {
 		r.Handle(at.route, g.serve(at.route, plainForm, at.h))
+	}
+	if o.Gate.Signs() {
+		r.Handle(tokenapi.Path, g.serve(tokenapi.Path, tokenForm, (&tokenapi.Endpoint{Gate: o.Gate}).Serve))
 	}
 	r.PathPrefix("/v2").Handler(g.distribution(&oci.Face{Store: o.Store, Sessions: o.Sessions, ManifestBytes: o.ManifestBytes, UploadBytes: o.UploadBytes}))
 	r.NotFoundHandler = g.serve("unmatched", plainForm, notFound)

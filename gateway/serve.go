@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -13,8 +14,10 @@ import (
 
 	"artifactstore/gateway/auth"
 	"artifactstore/gateway/limit"
+	"artifactstore/gateway/oci"
 	"artifactstore/gateway/origin"
 	"artifactstore/gateway/problem"
+	"artifactstore/gateway/tokenapi"
 )
 
 // serve wraps a route's handler in what every request gets.
@@ -104,6 +107,9 @@ func (g *gateway) answer(x *exchange) (abort bool) {
 		g.log.Error("request failed", "request_id", x.id, "method", brief(x.r.Method), "path", brief(x.r.URL.EscapedPath()), "error", x.err)
 		answer = x.as(problem.New(http.StatusInternalServerError, "internal", "the gateway failed; its log has the reason under request id %s", x.id))
 	}
+	if e, ok := answer.(*oci.Error); ok && e.Status == http.StatusUnauthorized {
+		x.w.Header().Set("WWW-Authenticate", g.challenge(x))
+	}
 	answer.Write(x.w)
 	return false
 }
@@ -118,6 +124,15 @@ func (g *gateway) countLimit(err error) {
 	case errors.As(err, &slowed):
 		g.metrics.Limited("attempts")
 	}
+}
+
+// challenge says to a client of the OCI face how to be let in.
+func (g *gateway) challenge(x *exchange) string {
+	at := cmp.Or(g.external, x.from.URL())
+	if at == "" || !g.gate.Signs() {
+		return `Basic realm="` + auth.Service + `", charset="UTF-8"`
+	}
+	return oci.Challenge(x.r, at+tokenapi.Path, x.err)
 }
 
 // statusClientClosed stands in logs and metrics for an answer that nobody waited

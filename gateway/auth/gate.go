@@ -43,6 +43,9 @@ type Gate struct {
 // Open reports whether nobody is asked who they are.
 func (g *Gate) Open() bool { return g == nil || len(g.Methods) == 0 }
 
+// Signs reports whether there are tokens to be had.
+func (g *Gate) Signs() bool { return !g.Open() && g.Issuer != nil }
+
 // Identify returns who sends a request, or [ErrCredentials], a [*Slowed], or why it
 // cannot be told now. Wrong credentials are never taken for none.
 func (g *Gate) Identify(r *http.Request, remote netip.Addr) (Principal, error) {
@@ -124,4 +127,14 @@ func credentials(r *http.Request) (c Credentials, err error) {
 		return c, ErrCredentials
 	}
 	return c, nil
+}
+
+// Secret returns what a request's sender was let in by: a bearer, or a password; ""
+// where it is neither.
+func Secret(r *http.Request) string {
+	c, err := credentials(r)
+	if err != nil || c.Bearer != "" {
+		return c.Bearer
+	}
+	return c.Password
 }

@@ -36,6 +36,8 @@ func Of(err error) *Problem {
 		return answer
 	case errors.As(err, &refused) && refused.Unauthenticated:
 		return New(http.StatusUnauthorized, "unauthorized", "%v, and the request says nothing of its sender", refused)
+	case errors.As(err, &refused) && refused.Scoped:
+		return New(http.StatusUnauthorized, "unauthorized", "%v, which the token does not carry", refused)
 	case errors.As(err, &refused):
 		return New(http.StatusForbidden, "forbidden", "%v, which the sender was not granted", refused)
 	case errors.Is(err, auth.ErrCredentials):
