@@ -43,6 +43,8 @@ type house struct {
 	log   *lockedBuffer
 	stop  context.CancelFunc // begins to drain
 	ended chan error         // of Serve
+
+	sessions []string // that a test has open
 }
 
 // changes are what a test wants to be different.

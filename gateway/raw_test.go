@@ -51,6 +51,11 @@ func (c *raw) send(format string, args ...any) {
 	}
 }
 
+// try is send where the gateway may have heard enough before the end.
+func (c *raw) try(format string, args ...any) {
+	io.WriteString(c, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\r\n"))
+}
+
 // answer reads the answer to a request with a method.
 func (c *raw) answer(method string) (*http.Response, []byte) {
 	c.t.Helper()

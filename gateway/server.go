@@ -87,9 +87,11 @@ func (s Server) http() *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       keepAlive,
 		MaxHeaderBytes:    headerBytes,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streams, SendPingTimeout: pingAfter, WriteByteTimeout: s.Idle},
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
-		ConnContext:       withConn,
+		// "OPTIONS *" is a request like any other.
+		DisableGeneralOptionsHandler: true,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: streams, SendPingTimeout: pingAfter, WriteByteTimeout: s.Idle},
+		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		ConnContext:                  withConn,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,12 +84,15 @@ func (b bubble) run(t *testing.T, f func(t *testing.T, dial func() net.Conn, h *
 			ended <- gateway.Server{Handler: handler, TLS: b.tls, Idle: 10 * time.Second, Drain: time.Minute, Log: logger}.Serve(ctx, l)
 		}()
 		var conns []net.Conn
-		f(t, func() net.Conn {
+		dial := func() net.Conn {
 			c, s := net.Pipe()
 			l.conns <- s
 			conns = append(conns, c)
 			return c
-		}, &house{t: t, bytes: bytes, store: store, reg: reg, log: log})
+		}
+		via := &http.Transport{DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
+		defer via.CloseIdleConnections()
+		f(t, dial, &house{url: "http://x", via: via, t: t, bytes: bytes, store: store, reg: reg, log: log})
 		for _, c := range conns {
 			c.Close()
 		}
@@ -288,4 +292,63 @@ func stalledReaderOfAFile(t *testing.T, at shapes.House) {
 	if n, err := io.Copy(io.Discard, c.in); n >= 32<<20 || isTimeout(err) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
+}
+
+// A body that stops is given up in the face's form by every way to send one, and
+// leaves nothing.
+func TestSlowBodyOnEveryWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, dial func() net.Conn, h *house) {
+		for _, w := range ways {
+			before := h.mark()
+			c := dial()
+			line := w.line(h, sha([]byte("hello")))
+			go io.WriteString(c, crlf(line+" HTTP/1.1\nHost: x\nContent-Length: 3000\n\n")+strings.Repeat("x", 1000))
+			text, took := until(c)
+			want := `"too_slow"`
+			if w.oci {
+				want = `"BLOB_UPLOAD_INVALID"`
+			}
+			if !strings.Contains(text, "408 Request Timeout") || !strings.Contains(text, want) || took < 10*time.Second || took > 12*time.Second {
+				t.Errorf("%s: after %s: %q", w.name, took, text)
+			}
+			c.Close()
+			h.endSessions()
+			h.unchanged(before)
+		}
+	})
+}
+
+// A reader that stops is let go by every way to read a blob.
+func TestStoppedReaderOnEveryWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, dial func() net.Conn, h *house) {
+		content := random(1 << 20)
+		for _, path := range h.stored(content) {
+			c := dial()
+			io.WriteString(c, crlf("GET "+path+" HTTP/1.1\nHost: x\nConnection: close\n\n"))
+			io.ReadFull(c, make([]byte, 100_000))
+			time.Sleep(time.Minute)
+			if rest, _ := io.ReadAll(c); len(rest) > 500_000 {
+				t.Errorf("%s: after a minute's pause there were %d bytes", path, len(rest))
+			}
+			c.Close()
+		}
+	})
+}
+
+// stored puts content by each face and returns the paths at which it is served.
+func (h *house) stored(content []byte) []string {
+	h.t.Helper()
+	d := sha(content)
+	paths := []string{h.put(content)}
+	for request, path := range map[string]string{
+		"PUT /v1/packages/a/b/1/files/f":        "/v1/packages/a/b/1/files/f",
+		"POST /v2/a/blobs/uploads/?digest=" + d: "/v2/a/blobs/" + d,
+	} {
+		method, target, _ := strings.Cut(request, " ")
+		if resp, text := h.request(method, target, bytes.NewReader(content)); resp.StatusCode/100 != 2 {
+			h.t.Fatalf("%s: %s %s", request, resp.Status, text)
+		}
+		paths = append(paths, path)
+	}
+	return paths
 }
