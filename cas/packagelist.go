@@ -15,11 +15,20 @@ func (s *Store) ListPackages(ctx context.Context, f PackageFilter, after Package
 	return page, next, registryError("list packages", err)
 }
 
-// user returns a package that needs a blob.
-func (s *Store) user(ctx context.Context, b registry.Blob) (k PackageKey, err error) {
-	references, err := s.reg.References(ctx, b.SHA256, 1)
-	for _, ref := range references {
-		k = ref.PackageKey
+// user returns a package that needs a blob, of those that somebody may know (nil: all).
+func (s *Store) user(ctx context.Context, b registry.Blob, may func(resource string) bool) (k PackageKey, found bool, err error) {
+	limit := 1
+	if may != nil {
+		limit = mostReached
 	}
-	return k, registryError("look up references of "+b.SHA256.String(), err)
+	references, err := s.reg.References(ctx, b.SHA256, limit)
+	if err != nil {
+		return k, false, registryError("look up references of "+b.SHA256.String(), err)
+	}
+	for _, ref := range references {
+		if may == nil || may(resourceOf(ref.Package)) {
+			return ref.PackageKey, true, nil
+		}
+	}
+	return k, may == nil, nil
 }

@@ -219,7 +219,7 @@ func (f *Face) release(w http.ResponseWriter, r *http.Request, d digest.Digest) 
 	if err := content.Reach(r.Context(), f.Store, d); err != nil {
 		return err
 	}
-	if err := f.Store.Release(r.Context(), d, auth.From(r.Context()).Name); err != nil {
+	if err := f.Store.ReleaseAmong(r.Context(), d, auth.From(r.Context()).Name, content.Readable(r.Context())); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
