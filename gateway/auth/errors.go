@@ -41,6 +41,10 @@ func (s *Slowed) Error() string {
 	return fmt.Sprintf("too many failed attempts: try again in %s", s.For.Round(time.Second))
 }
 
+// ErrUnavailable means that who would know whether credentials are good does not
+// answer.
+var ErrUnavailable = errors.New("it cannot be told now whether the credentials are valid")
+
 // ErrTooMuch means that a token for all that was asked for would be too long.
 var ErrTooMuch = errors.New("a token for all these scopes would be too long; ask for less")
 

@@ -65,7 +65,7 @@ func NewIssuer(keys SigningKeys, holder func(context.Context, [sha256.Size]byte)
 		holder = func(context.Context, [sha256.Size]byte) (Principal, error) { return Principal{}, ErrCredentials }
 	}
 	return &Issuer{
-		ring: &keyring{keys: keys, now: now, spare: burst}, holder: holder, now: now,
+		ring: &keyring{keys: keys, now: now, unknown: budget{burst: burst, every: unknownEach}}, holder: holder, now: now,
 		seen: newBounded[[sha256.Size]byte, signed](maxSeen),
 	}
 }

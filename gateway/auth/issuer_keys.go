@@ -82,9 +82,7 @@ type keyring struct {
 
 	reading, making sync.Mutex // one reads, one makes at a time; making is taken first
 
-	mu      sync.Mutex
-	spare   float64 // how often an unknown key may be asked for
-	counted time.Time
+	unknown budget // of keys that are asked for and not there
 }
 
 // find returns a key by its id, [ErrCredentials] where there is none, or no longer.
@@ -94,7 +92,7 @@ func (k *keyring) find(ctx context.Context, id string) (signer, error) {
 		return signer{}, err
 	}
 	found, ok := r.keys[id]
-	if !ok && k.mayAsk() {
+	if !ok && k.unknown.take(k.now()) {
 		if r, err = k.read(ctx, r); err != nil {
 			return signer{}, err
 		}
@@ -189,18 +187,4 @@ func (k *keyring) read(ctx context.Context, saw *ring) (*ring, error) {
 	}
 	k.current.Store(r)
 	return r, nil
-}
-
-// mayAsk counts a look for a key that is not known.
-func (k *keyring) mayAsk() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.now()
-	k.spare = min(burst, k.spare+now.Sub(k.counted).Seconds()/unknownEach.Seconds())
-	k.counted = now
-	if k.spare < 1 {
-		return false
-	}
-	k.spare--
-	return true
 }

@@ -42,6 +42,8 @@ func Of(err error) *Problem {
 		return New(http.StatusForbidden, "forbidden", "%v, which the sender was not granted", refused)
 	case errors.Is(err, auth.ErrCredentials):
 		return New(http.StatusUnauthorized, "unauthorized", "%v", err)
+	case errors.Is(err, auth.ErrUnavailable):
+		return retryLater("issuer_unavailable", auth.ErrUnavailable.Error())
 	case errors.As(err, &slowed):
 		p := New(http.StatusTooManyRequests, "too_many_attempts", "%v", slowed)
 		p.RetryAfter = int(math.Ceil(slowed.For.Seconds()))
