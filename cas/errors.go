@@ -30,6 +30,8 @@ var (
 	ErrPackageHeld = errors.New("package is under a hold")
 	// ErrHoldUnknown means that a package is not under a hold by itself.
 	ErrHoldUnknown = fmt.Errorf("hold unknown: %w", fs.ErrNotExist)
+	// ErrTokenUnknown means that there is no such token.
+	ErrTokenUnknown = fmt.Errorf("token unknown: %w", fs.ErrNotExist)
 	// ErrUploadUnknown means that there is no such open upload session for who asks.
 	ErrUploadUnknown = fmt.Errorf("upload unknown: %w", fs.ErrNotExist)
 	// ErrUploadChanged means that another request went on with the upload session

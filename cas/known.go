@@ -21,6 +21,10 @@ type (
 	Hold = registry.Hold
 	// Referrer is a manifest that names another as its subject.
 	Referrer = registry.Referrer
+	// Token is what is known of a token: everything but its text.
+	Token = registry.Token
+	// SigningKey is a secret that all gateways on one registry share.
+	SigningKey = registry.SigningKey
 	// LocationTotal is what locations are counted by.
 	LocationTotal = registry.LocationTotal
 )

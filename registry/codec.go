@@ -44,6 +44,9 @@ var kinds = map[string]func(data []byte) (Data, error){
 
 	TypeTagSet:     decodeAs[TagSet],
 	TypeTagRemoved: decodeAs[TagRemoved],
+
+	TypeTokenCreated: decodeAs[TokenCreated],
+	TypeTokenRevoked: decodeAs[TokenRevoked],
 }
 
 func decodeAs[T Data](data []byte) (Data, error) {

@@ -23,7 +23,7 @@ type Record struct {
 // the "data" of the record, in CBOR and in JSON alike.
 type Data interface {
 	Type() string    // such as "v1.storage.blob_stored"
-	Subject() string // what it is about: the primary digest of the blob, the package, or the tag
+	Subject() string // what it is about: the primary digest of the blob, the package, the tag, or the token
 
 	validate() error // wraps ErrRecord; see Validate
 }

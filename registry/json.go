@@ -69,6 +69,17 @@ func (d BlobCollected) MarshalJSON() ([]byte, error) {
 	}{d.Blob, d.Size, orNone(d.LeasedUntil), orNone(d.IdleSince), d.GraceSeconds})
 }
 
+// MarshalJSON returns the token with its end in the form of [Record.MarshalJSON].
+func (d TokenCreated) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID        string        `json:"id"`
+		Principal string        `json:"principal"`
+		SHA256    digest.Digest `json:"token_sha256"`
+		Grants    []string      `json:"grants"`
+		ExpiresAt string        `json:"expires_at,omitempty"`
+	}{d.ID, d.Principal, d.SHA256, d.Grants, orNone(d.ExpiresAt)})
+}
+
 // orNone returns a time as text, "" for the zero time.
 func orNone(t time.Time) string {
 	if t.IsZero() {

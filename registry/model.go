@@ -25,6 +25,7 @@ type Model struct {
 	holds    map[holdKey]Hold
 	removals map[place]Removal
 	taken    map[place]uint64 // where the last removal ended
+	tokens   map[string]Token // by id
 }
 
 // ModelAt returns the model of what comes after a position, for a history in a log
@@ -34,7 +35,7 @@ func ModelAt(position uint64) Model {
 		position: position,
 		rows:     map[digest.Digest]row{}, primary: map[digest.Digest]digest.Digest{},
 		packages: map[PackageKey]pack{}, tags: map[tagKey]Tag{}, holds: map[holdKey]Hold{},
-		removals: map[place]Removal{}, taken: map[place]uint64{},
+		removals: map[place]Removal{}, taken: map[place]uint64{}, tokens: map[string]Token{},
 	}
 }
 
@@ -81,7 +82,7 @@ func (m *Model) clone() Model {
 	}
 	return Model{
 		m.position, maps.Clone(m.rows), maps.Clone(m.primary), maps.Clone(m.packages), maps.Clone(m.tags),
-		maps.Clone(m.holds), maps.Clone(m.removals), maps.Clone(m.taken),
+		maps.Clone(m.holds), maps.Clone(m.removals), maps.Clone(m.taken), maps.Clone(m.tokens),
 	}
 }
 
@@ -130,6 +131,10 @@ func (m *Model) apply(at time.Time, e Event) error {
 		return m.tagSet(at, d)
 	case TagRemoved:
 		return m.tagRemoved(d)
+	case TokenCreated:
+		return m.tokenCreated(at, e.Actor, d)
+	case TokenRevoked:
+		return m.tokenRevoked(at, d)
 	}
 	return fmt.Errorf("%w: the model does not know %T", ErrRecord, e.Data)
 }

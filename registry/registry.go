@@ -1,7 +1,7 @@
 // Package registry is what the store knows: an append-only log of events and
 // the views derived from it.
 //
-// The log is the truth. A view is a table (blobs, locations, leases) that
+// The log is the truth. A view is a table (blobs, locations, leases, tokens) that
 // always equals the replay of the log, because both change in one transaction;
 // the views' constraints are the validation: an event that does not fit what
 // came before is refused with [ErrConflict] and leaves no trace. Upload
@@ -45,6 +45,7 @@ type Registry interface {
 	Retention
 	Uploads
 	Claims
+	Auth
 	Keeper
 	// Close waits for appends under way and releases the database. An append
 	// that came too late for it fails and appends nothing.

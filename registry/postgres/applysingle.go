@@ -41,7 +41,8 @@ func namedBlobs(d registry.Data) (blobs []digest.Digest, ok bool) {
 	case registry.BlobCollected:
 		return []digest.Digest{d.Blob}, true
 	case registry.PackageFileRemoved, registry.PackageRenewed, registry.PackageDeleted, registry.PackageExpired,
-		registry.PackageHeld, registry.PackageReleased, registry.TagSet, registry.TagRemoved:
+		registry.PackageHeld, registry.PackageReleased, registry.TagSet, registry.TagRemoved,
+		registry.TokenCreated, registry.TokenRevoked:
 		return nil, true
 	}
 	return nil, false
@@ -78,5 +79,9 @@ func (s single) queue(b *pgx.Batch, base *int64, count int) {
 		b.Queue(removedSQL, base, count, s.n, d.Blob.Sum(), d.BackendID)
 	case registry.BlobCollected:
 		b.Queue(collectedSQL, d.Blob.Sum(), s.at, d.GraceSeconds)
+	case registry.TokenCreated:
+		b.Queue(tokenCreatedSQL, d.ID, d.Principal, d.SHA256.Sum(), d.Grants, s.actor, s.at, orNil(d.ExpiresAt))
+	case registry.TokenRevoked:
+		b.Queue(tokenRevokedSQL, d.ID, s.at)
 	}
 }

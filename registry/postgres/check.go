@@ -13,7 +13,7 @@ import (
 // shadows of the views are temporary tables, so it needs the right to make such,
 // and disk for as much as the views take.
 func (r *Registry) Check(ctx context.Context, progress func(position, last uint64)) (registry.Report, error) {
-	return r.replay(ctx, progress, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(p *replay) error {
+	return r.replay(ctx, viewTables, progress, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(p *replay) error {
 		if err := p.begin(ctx); err != nil {
 			return err
 		}
@@ -30,7 +30,11 @@ func (r *Registry) Check(ctx context.Context, progress func(position, last uint6
 // itself is damaged it changes nothing and returns the report with
 // registry.ErrRecord.
 func (r *Registry) Rebuild(ctx context.Context, progress func(position, last uint64)) (registry.Report, error) {
-	return r.replay(ctx, progress, pgx.TxOptions{}, func(p *replay) error {
+	return r.rebuild(ctx, viewTables, progress)
+}
+
+func (r *Registry) rebuild(ctx context.Context, views []view, progress func(position, last uint64)) (registry.Report, error) {
+	return r.replay(ctx, views, progress, pgx.TxOptions{}, func(p *replay) error {
 		if _, err := p.conn.Exec(ctx, `SELECT FROM head FOR UPDATE`); err != nil {
 			return err
 		}
@@ -54,7 +58,7 @@ func (r *Registry) Rebuild(ctx context.Context, progress func(position, last uin
 }
 
 // replay opens a connection for one replay and does it in one transaction.
-func (r *Registry) replay(ctx context.Context, progress func(position, last uint64), o pgx.TxOptions, do func(*replay) error) (registry.Report, error) {
+func (r *Registry) replay(ctx context.Context, views []view, progress func(position, last uint64), o pgx.TxOptions, do func(*replay) error) (registry.Report, error) {
 	if r.closed() {
 		return registry.Report{}, translate(ctx, errClosed)
 	}
@@ -63,7 +67,7 @@ func (r *Registry) replay(ctx context.Context, progress func(position, last uint
 		return registry.Report{}, translate(ctx, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	p := &replay{conn: conn, progress: progress}
+	p := &replay{conn: conn, views: views, progress: progress}
 	if _, err := conn.Exec(ctx, `SET temp_buffers = '64MB'`); err != nil {
 		return registry.Report{}, translate(ctx, err)
 	}
@@ -91,7 +95,7 @@ const (
 func (p *replay) replace(ctx context.Context) error {
 	b := &pgx.Batch{}
 	b.Queue(`SET CONSTRAINTS ALL DEFERRED`)
-	for _, v := range viewTables {
+	for _, v := range p.views {
 		b.Queue(fmt.Sprintf(deleteExtraSQL, v.table, p.schema))
 		b.Queue(fmt.Sprintf(insertMissingSQL, v.table, p.schema))
 	}

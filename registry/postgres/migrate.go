@@ -55,7 +55,7 @@ func derive(o Options) *goose.Migration {
 			return err
 		}
 		r := &Registry{options: o, ended: make(chan struct{})}
-		_, err := r.Rebuild(ctx, nil)
+		_, err := r.rebuild(ctx, derivedViews, nil)
 		return err
 	}
 	return goose.NewGoMigration(4, &goose.GoFunc{RunDB: up}, nil)

@@ -36,11 +36,15 @@ SET LOCAL enable_mergejoin = off;
 SET LOCAL plan_cache_mode = force_generic_plan;
 SET LOCAL jit = off`
 
+// tokensShadowSQL is apart because migration 4 finds no tokens.
+const tokensShadowSQL = `CREATE TEMPORARY TABLE tokens (LIKE %s.tokens INCLUDING ALL) ON COMMIT DROP`
+
 // replay is a reading of the whole log into shadows of the views, in one
 // transaction.
 type replay struct {
 	conn     *pgx.Conn
 	schema   string // of the views, quoted
+	views    []view
 	progress func(position, last uint64)
 	last     int64 // position of the head
 	read     int64 // position of the last record read
@@ -65,7 +69,10 @@ func (p *replay) begin(ctx context.Context) error {
 		return err
 	}
 	p.schema = schema // a regnamespace's text is quoted where it must be
-	_, err = p.conn.Exec(ctx, fmt.Sprintf(shadowsSQL, schema))
+	if _, err = p.conn.Exec(ctx, fmt.Sprintf(shadowsSQL, schema)); err != nil || len(p.views) < len(viewTables) {
+		return err
+	}
+	_, err = p.conn.Exec(ctx, fmt.Sprintf(tokensShadowSQL, schema))
 	return err
 }
 

@@ -21,8 +21,8 @@ type fact struct {
 // one statement, in the order of the fields, with the outcome that one by one
 // they would have had: on any blob they come in that order anyway, and no two
 // rows of a statement are the same. An event that does not fit into its blobs'
-// wave begins the next one of those blobs. The other events, of packages, tags and
-// removals, stay in their own order, and each is a statement. What a collected blob
+// wave begins the next one of those blobs. The other events, of packages, tags,
+// removals and tokens, stay in their own order, and each is a statement. What a collected blob
 // was called besides is not known here, so that a blob stored after it waits for the
 // next wave.
 type wave struct {

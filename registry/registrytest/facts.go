@@ -198,6 +198,7 @@ func agrees(t *testing.T, r registry.Registry) {
 	diff(t, "Totals", got.Totals, withoutZeros(want))
 	diff(t, "Blobs", got.Blobs, m.Blobs(digest.Digest{}))
 	agreesPackages(t, r, got.Records, m)
+	agreesTokens(t, r, got.Records, m)
 	if keeping, ok := r.(Keeping); ok {
 		agreesRetention(t, keeping, got.Records, m)
 	}

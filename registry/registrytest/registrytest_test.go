@@ -33,11 +33,12 @@ type memory struct {
 	model   registry.Model
 	uploads map[string]registry.Upload
 	claims  map[string]claimed
+	keys    map[string]registry.SigningKey
 	grown   chan struct{} // closed when the log grows
 }
 
 func newMemory() *memory {
-	return &memory{uploads: map[string]registry.Upload{}, claims: map[string]claimed{}, grown: make(chan struct{})}
+	return &memory{uploads: map[string]registry.Upload{}, claims: map[string]claimed{}, keys: map[string]registry.SigningKey{}, grown: make(chan struct{})}
 }
 
 // handle is one opening of a memory.

@@ -87,7 +87,7 @@ func applyRetention(c *conn, position, at int64, e registry.Event) error {
 	case registry.BlobCollected:
 		return blobCollected(c, at, d)
 	}
-	return fmt.Errorf("%w: %T has no meaning for the views", registry.ErrRecord, e.Data)
+	return applyAuth(c, at, e)
 }
 
 func packageHeld(c *conn, root, at int64, actor string, d registry.PackageHeld) error {

@@ -44,7 +44,7 @@ func (r *Registry) replay(ctx context.Context, progress func(position, last uint
 		return registry.Report{}, translate(err)
 	}
 	defer func() { err = translate(errors.Join(err, c.close())) }()
-	p := &replay{conn: c, gate: r.gate, progress: progress}
+	p := &replay{conn: c, views: views, gate: r.gate, progress: progress}
 	if err := p.catchUp(ctx); err != nil {
 		return registry.Report{}, err
 	}
@@ -113,10 +113,10 @@ func (p *replay) mend(ctx context.Context) error {
 			"UNION ALL SELECT backend_id, 'removing', count(*) FROM registry.removals WHERE ended = 0 GROUP BY backend_id",
 		fmt.Sprintf("INSERT OR REPLACE INTO registry.head VALUES (1, %d, %d)", p.position, p.time),
 	}
-	for _, v := range views {
+	for _, v := range p.views {
 		steps = append(steps, v.clean())
 	}
-	for _, v := range views {
+	for _, v := range p.views {
 		steps = append(steps, v.fill())
 	}
 	for _, s := range steps {

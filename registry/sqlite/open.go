@@ -87,7 +87,8 @@ type Registry struct {
 	readers *pool
 	writer  *writer
 	news    *news
-	memory  memory
+	memory  memory[registry.Blob]
+	tokens  memory[registry.Token]
 }
 
 var (
@@ -95,6 +96,7 @@ var (
 	_ registry.Packages  = (*Registry)(nil)
 	_ registry.Retention = (*Registry)(nil)
 	_ registry.Claims    = (*Registry)(nil)
+	_ registry.Auth      = (*Registry)(nil)
 )
 
 // Open opens a database, creates it where absent, and brings it to this
@@ -119,7 +121,9 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	if err := r.startWriter(ctx); err != nil {
 		return nil, fmt.Errorf("open registry %s: %w", o.Path, translate(err))
 	}
-	r.memory.index = openIndex(func() (*conn, error) { return dial(o.Path, o.Busy, "query_only(1)", "cache_size(1)") }, o.Path)
+	index := openIndex(func() (*conn, error) { return dial(o.Path, o.Busy, "query_only(1)", "cache_size(1)") }, o.Path)
+	r.memory = memory[registry.Blob]{index: index, copy: copyBlob}
+	r.tokens = memory[registry.Token]{index: index, copy: copyToken}
 	return r, nil
 }
 

@@ -71,6 +71,8 @@ func TestPlans(t *testing.T) {
 		"walk of a label under a name": walkOf("package_labels", "package", rangeLabel+rangeName),
 		"claim":                        claim, "token": selectToken, "claim renewed": renewClaim, "claim released": releaseClaim,
 		"state": selectState, "state set": setState,
+		"token created": applyTokenCreated, "token revoked": applyTokenRevoked,
+		"token by id": selectTokenByID, "token by hash": selectTokenByHash, "tokens": selectTokens,
 		"count blob": countBlob, "count file no longer": uncountFile, "count named": countNamed, "count named no longer": uncountNamed,
 	} {
 		var plan []string

@@ -183,14 +183,14 @@ func TestCommitBeforeKeep(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	var m memory
-	for n := range uint64(rememberBlobs + 100) {
+	m := memory[registry.Blob]{copy: copyBlob}
+	for n := range uint64(remembered + 100) {
 		m.keep(blob(n).SHA256, registry.Blob{Identity: blob(n)}, mark{1})
 	}
-	if len(m.blobs) != rememberBlobs {
-		t.Errorf("%d blobs are remembered, want %d", len(m.blobs), rememberBlobs)
+	if len(m.found) != remembered {
+		t.Errorf("%d blobs are remembered, want %d", len(m.found), remembered)
 	}
-	if _, ok := m.blobs[blob(rememberBlobs+99).SHA256]; !ok {
+	if _, ok := m.found[blob(remembered+99).SHA256]; !ok {
 		t.Error("the last one is not among them")
 	}
 }

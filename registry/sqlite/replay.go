@@ -20,6 +20,7 @@ const maxProblems = 100
 // the registry's file attached as "registry". Memory is bounded by the page cache.
 type replay struct {
 	conn     *conn
+	views    []view // those of the registry's file
 	gate     *gate
 	progress func(position, last uint64)
 	position int64 // of the last event read

@@ -73,7 +73,7 @@ func derive(path string, busy time.Duration) *goose.Migration {
 		if err != nil {
 			return err
 		}
-		p := &replay{conn: c, gate: newGate()}
+		p := &replay{conn: c, views: derivedViews, gate: newGate()}
 		err = inOrder(ctx, p.catchUp, func(ctx context.Context) error { return p.rebuild(ctx, busy) })
 		return errors.Join(err, c.close())
 	}
