@@ -48,6 +48,10 @@ func method(_ context.Context, mode config.AuthMode, c *config.Config, _ *cas.St
 		return tokens(c.Auth.Tokens)
 	case config.ModeHtpasswd:
 		return htpasswd(c.Auth.Htpasswd, slow, log)
+	case config.ModeOIDC:
+		return issuers(c.Auth.OIDC, log)
+	case config.ModeCertificates:
+		return certificates(c.Auth.Certificates)
 	}
 	return nil, fmt.Errorf("auth.mode: %s is not supported by this version", mode)
 }
@@ -113,6 +117,9 @@ func checkAuth(c *config.Config) error {
 	_, err := tokens(c.Auth.Tokens)
 	if err == nil && c.Auth.Mode.Has(config.ModeHtpasswd) {
 		_, err = htpasswd(c.Auth.Htpasswd, nil, slog.New(slog.DiscardHandler))
+	}
+	if err == nil {
+		_, err = issuers(c.Auth.OIDC, slog.New(slog.DiscardHandler))
 	}
 	return err
 }

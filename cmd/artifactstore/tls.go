@@ -54,19 +54,10 @@ func encryption(c *config.Config, log *slog.Logger) (*tls.Config, error) {
 
 // clientAuthorities are those whose client certificates are taken, nil for none.
 func clientAuthorities(c *config.Config) (*x509.CertPool, error) {
-	name := c.Auth.Certificates.CAFile
 	if !c.Auth.Mode.Has(config.ModeCertificates) {
 		return nil, nil
 	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("auth.certificates.ca_file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("auth.certificates.ca_file: %s has no certificate in PEM", name)
-	}
-	return pool, nil
+	return authorities("auth.certificates.ca_file", c.Auth.Certificates.CAFile)
 }
 
 // checkEncryption looks whether serve could encrypt: a mistake is an error, and what
