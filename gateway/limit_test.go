@@ -49,17 +49,16 @@ func (named) Identify(_ context.Context, c auth.Credentials) (auth.Principal, bo
 func TestUploadsOfOnePrincipal(t *testing.T) {
 	h := open(t, changes{uploads: &limit.Uploads{Most: 2}, gate: &auth.Gate{Methods: []auth.Method{named{}}, Anonymous: auth.Anonymous.Grants}})
 	ann := []string{"Authorization", "Basic YW5uOng="} // ann:x
-	const head = "POST /v1/blobs HTTP/1.1\nHost: x\nAuthorization: Basic YW5uOng=\nContent-Length: 100\n\nhello"
+	const head = "POST /v1/blobs HTTP/1.1\nHost: x\nAuthorization: Basic YW5uOng=\nContent-Length: 100\nExpect: 100-continue\n\n"
 	var held []*raw
 	for range 2 {
 		c := h.dial()
 		c.send(head)
+		if resp, text := c.answer("POST"); resp.StatusCode != 100 { // it is under way
+			t.Fatalf("%s %s", resp.Status, text)
+		}
 		held = append(held, c)
 	}
-	eventually(t, "two uploads do not fill the bound", func() bool {
-		resp, _ := h.request("POST", "/v1/blobs", strings.NewReader("x"), ann...)
-		return resp.StatusCode == 429
-	})
 	before := h.mark()
 	resp, text := h.request("PUT", "/v1/packages/a/b/1/files/f", strings.NewReader("x"), ann...)
 	refusal(t, resp, text, 429, "too_many_uploads")
