@@ -2,55 +2,39 @@ package cas
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 
 	"artifactstore/cas/digest"
 	"artifactstore/registry"
 )
 
-// mostReached bounds how much of what keeps a blob is looked at for one caller.
-const mostReached = 10_000
+// shownRows is how many rows of each place that may show a blob are read at once:
+// most blobs are in fewer, and an unknown one is then asked for in the same way.
+const shownRows = 500
 
 // Reaches reports whether somebody may know a blob, found by any of its digests: a
 // package that refers to it, or a repository that shows it, is a resource that they
-// may read, or the principal has a lease of its own ("" has none). The resource of a
-// package is "producer/name", of a manifest its repository. A blob that is not there
-// is reached by nobody.
+// may read, or the principal has a lease of its own that lasts ("" has none). The
+// resource of a package of files is "producer/name", of a manifest its repository. A blob
+// that is not there is reached by nobody, and found so by the same work as one that few
+// have; what is in more than shownRows packages of files may take longer to be refused.
 func (s *Store) Reaches(ctx context.Context, d digest.Digest, principal string, may func(resource string) bool) (bool, error) {
-	b, err := s.reg.Blob(ctx, d)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, registryError("look up "+d.String(), err)
-	}
-	leases, err := s.reg.LeasesOf(ctx, b.SHA256, mostReached)
-	if err != nil {
-		return false, registryError("look up leases of "+d.String(), err)
-	}
-	for _, l := range leases {
-		own := l.Repository == "" && l.Actor == principal && principal != ""
-		if l.Until.After(s.now()) && (own || l.Repository != "" && may(l.Repository)) {
+	var after registry.ShownAfter
+	for {
+		page, err := s.reg.Shown(ctx, d, principal, s.now(), after, shownRows)
+		if err != nil {
+			return false, registryError("look up what shows "+d.String(), err)
+		}
+		if page.Leased && principal != "" {
 			return true, nil
 		}
-	}
-	references, err := s.reg.References(ctx, b.SHA256, mostReached)
-	if err != nil {
-		return false, registryError("look up references of "+d.String(), err)
-	}
-	for _, r := range references {
-		if may(resourceOf(r.Package)) {
-			return true, nil
+		for _, resource := range page.Resources {
+			if may(resource) {
+				return true, nil
+			}
 		}
+		if page.Next == (registry.ShownAfter{}) {
+			return false, nil
+		}
+		after = page.Next
 	}
-	return false, nil
-}
-
-// resourceOf is a package as one that somebody may read or not.
-func resourceOf(p registry.Package) string {
-	if p.Format == registry.FormatOCI {
-		return p.Name
-	}
-	return p.Producer + "/" + p.Name
 }

@@ -33,6 +33,11 @@ type Retention interface {
 	// LeasesOf returns at most limit leases of a blob, those that have ended too: the
 	// latest end first, then by repository, then by actor; none for an unknown blob.
 	LeasesOf(ctx context.Context, blob digest.Digest, limit int) ([]Lease, error)
+	// Shown returns a page of what shows a blob, found by any of its digests, to
+	// whom, at a time: nothing of an unknown one, for which it does the same work as for
+	// one that little shows. A page reads at most limit rows in each of four places,
+	// however often the blob is needed; it may hold more resources than limit, or none.
+	Shown(ctx context.Context, d digest.Digest, actor string, now time.Time, after ShownAfter, limit int) (Shown, error)
 	// IdleSince returns since when a blob is idle, or would be if nothing referred to
 	// it: the end of its last lease may be to come. An unknown one is fs.ErrNotExist.
 	IdleSince(ctx context.Context, blob digest.Digest) (time.Time, error)

@@ -27,6 +27,7 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 	sum, other := fill(4711).Sum(), fill(4712).Sum()
 	sums, texts, ones, now := [][]byte{sum, other}, []string{"local", "ci"}, []int64{1, 1}, time.Now()
 	times := []*time.Time{nil, nil}
+	shownArgs := []any{"ci", now, "", "", 0, "", 0, 500}
 	key := []any{"team", "team/app7", "sha256:7"}[:3:3]
 	for _, c := range []struct {
 		name  string
@@ -79,6 +80,9 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"holds", postgres.HoldsSQL, key, "packages_producer_name_version_key holds_pkey packages_pkey"},
 		{"references", postgres.ReferencesSQL, []any{sum, 50}, "package_files_blob packages_manifest packages_pkey holds_pkey"},
 		{"leases of", postgres.LeasesSQL, []any{sum, 50}, "leases_pkey"},
+		{"shown by sha256", postgres.ShownBy[digest.SHA256], append([]any{sum}, shownArgs...), "blobs_pkey leases_pkey packages_manifest package_files_blob packages_pkey"},
+		{"shown by blake3", postgres.ShownBy[digest.BLAKE3], append([]any{sum}, shownArgs...), "blobs_blake3_key leases_pkey packages_manifest package_files_blob packages_pkey"},
+		{"shown by sha512", postgres.ShownBy[digest.SHA512], append([]any{append(sum, sum...)}, shownArgs...), "blobs_sha512_key leases_pkey packages_manifest package_files_blob packages_pkey"},
 		{"idle since", postgres.IdleSinceSQL, []any{sum}, "blobs_pkey leases_pkey"},
 		{"finished uploads", postgres.FinishedUploadsSQL, []any{sum, 50}, "uploads_finished"},
 		{"expirable", postgres.ExpirableSQL, []any{"standard", now.Add(-time.Hour), 100}, "packages_class holds_pkey package_files_blob"},

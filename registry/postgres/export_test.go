@@ -93,3 +93,6 @@ func CommitGroup(ctx context.Context, conn *pgx.Conn, appends [][]registry.Event
 	}
 	return answers, err
 }
+
+// ShownBy are the queries for what shows a blob, by the algorithm of its digest.
+var ShownBy = shownBy

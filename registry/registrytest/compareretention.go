@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,9 +31,57 @@ func (c keeper) blob(d digest.Digest) {
 	same(comparison{t: c.t}, "References of "+d.String(), references, err, c.model.References(d), nil)
 	leases, err := c.reg.LeasesOf(c.ctx, d, 1000)
 	same(comparison{t: c.t}, "LeasesOf "+d.String(), leases, err, c.model.LeasesOf(d, 1000), nil)
+	b, err := c.model.Blob(d)
+	if err != nil {
+		b.Identity = digest.Identity{SHA256: d}
+	}
+	c.shown(b)
 	since, err := c.reg.IdleSince(c.ctx, d)
 	want, wantErr := c.model.IdleSince(d)
 	same(comparison{t: c.t}, "IdleSince of "+d.String(), since, err, want, wantErr)
+}
+
+// shown compares what shows a blob, by all of its digests and in pages of several
+// sizes, to one who has leases of it and to one who has none.
+func (c keeper) shown(b registry.Blob) {
+	c.t.Helper()
+	for _, d := range []digest.Digest{b.SHA256, b.BLAKE3, b.SHA512} {
+		for _, now := range []time.Time{day(1), day(5), registry.Forever} {
+			for _, actor := range []string{"", "ci", "ann"} {
+				if !d.IsZero() {
+					want := c.model.Shown(d, actor, now)
+					diff(c.t, "Shown "+d.String()+" to "+actor, shown(c.t, c, d, actor, now, 1+len(want.Resources)%3), want)
+				}
+			}
+		}
+	}
+}
+
+// shown walks what shows a blob to its end, limit rows at a time.
+func shown(t reporter, c keeper, d digest.Digest, actor string, now time.Time, limit int) registry.Shown {
+	t.Helper()
+	var all registry.Shown
+	for after := (registry.ShownAfter{}); ; {
+		page, err := c.reg.Shown(c.ctx, d, actor, now, after, limit)
+		if err != nil {
+			t.Fatalf("Shown: %v", err)
+		}
+		if sorted := slices.Sorted(slices.Values(page.Resources)); len(sorted) != len(slices.Compact(slices.Clone(sorted))) {
+			t.Fatalf("Shown: a page has %v", page.Resources)
+		}
+		all.Resources = append(all.Resources, page.Resources...)
+		all.Leased = all.Leased || page.Leased
+		if page.Next == (registry.ShownAfter{}) {
+			break
+		}
+		if page.Next == after {
+			t.Fatalf("Shown after %v goes on after the same", after)
+		}
+		after = page.Next
+	}
+	slices.Sort(all.Resources)
+	all.Resources = slices.Compact(all.Resources)
+	return all
 }
 
 // backend compares the removals of a backend, and those of one blob.

@@ -66,6 +66,20 @@ func (m *memory) LeasesOf(_ context.Context, blob digest.Digest, limit int) ([]r
 	return m.model.LeasesOf(blob, limit), nil
 }
 
+func (m *memory) Shown(_ context.Context, d digest.Digest, actor string, now time.Time, after registry.ShownAfter, _ int) (registry.Shown, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.model.Shown(d, actor, now)
+	half := len(s.Resources) / 2
+	switch {
+	case after == registry.ShownAfter{} && half > 0:
+		s.Resources, s.Next.Packages = s.Resources[:half], 1
+	case after != registry.ShownAfter{}:
+		s.Resources = s.Resources[half:]
+	}
+	return s, nil
+}
+
 func (m *memory) IdleSince(_ context.Context, blob digest.Digest) (time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -43,6 +43,7 @@ var retentionCases = []testCase{
 	{"ListByLabels", testListByLabels},
 	{"ReferencesOf", testReferencesOf},
 	{"LeasesOf", testLeasesOf},
+	{"Shown", testShown},
 	{"CheckRetention", testCheckRetention},
 	{"RandomRetentionHistories", testRandomRetentionHistories},
 }
