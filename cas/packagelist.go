@@ -15,18 +15,21 @@ func (s *Store) ListPackages(ctx context.Context, f PackageFilter, after Package
 	return page, next, registryError("list packages", err)
 }
 
+// mostUsers bounds among how many packages one is looked for that may be named.
+const mostUsers = 10_000
+
 // user returns a package that needs a blob, of those that somebody may know (nil: all).
 func (s *Store) user(ctx context.Context, b registry.Blob, may func(resource string) bool) (k PackageKey, found bool, err error) {
 	limit := 1
 	if may != nil {
-		limit = mostReached
+		limit = mostUsers
 	}
 	references, err := s.reg.References(ctx, b.SHA256, limit)
 	if err != nil {
 		return k, false, registryError("look up references of "+b.SHA256.String(), err)
 	}
 	for _, ref := range references {
-		if may == nil || may(resourceOf(ref.Package)) {
+		if may == nil || may(ref.Resource()) {
 			return ref.PackageKey, true, nil
 		}
 	}
