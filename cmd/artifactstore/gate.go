@@ -38,6 +38,7 @@ func gateOf(ctx context.Context, c *config.Config, store *cas.Store, log *slog.L
 		}
 		g.Methods = append(g.Methods, m)
 	}
+	signs(g, store)
 	return g, nil
 }
 

@@ -143,6 +143,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 	handler := gateway.New(gateway.Options{
 		Store:         store,
 		Gate:          who,
+		ExternalURL:   c.Auth.ExternalURL,
 		Metrics:       metrics,
 		UploadBytes:   c.Limits.UploadBytes,
 		ManifestBytes: c.Limits.ManifestBytes,
