@@ -43,10 +43,10 @@ func gateOf(ctx context.Context, c *config.Config, store *cas.Store, log *slog.L
 }
 
 // method makes what knows the credentials of one mode.
-func method(_ context.Context, mode config.AuthMode, c *config.Config, _ *cas.Store, slow *auth.Throttle, log *slog.Logger) (auth.Method, error) {
+func method(_ context.Context, mode config.AuthMode, c *config.Config, store *cas.Store, slow *auth.Throttle, log *slog.Logger) (auth.Method, error) {
 	switch mode {
 	case config.ModeTokens:
-		return tokens(c.Auth.Tokens)
+		return tokens(c.Auth.Tokens, store)
 	case config.ModeHtpasswd:
 		return htpasswd(c.Auth.Htpasswd, slow, log)
 	case config.ModeOIDC:
@@ -59,8 +59,8 @@ func method(_ context.Context, mode config.AuthMode, c *config.Config, _ *cas.St
 
 // tokens knows the configured tokens, whose hashes are read now, and those of the
 // registry.
-func tokens(list []config.Token) (*auth.Tokens, error) {
-	t := &auth.Tokens{Now: time.Now}
+func tokens(list []config.Token, store *cas.Store) (*auth.Tokens, error) {
+	t := &auth.Tokens{Now: time.Now, Find: finder(store)}
 	for i, one := range list {
 		at := fmt.Sprintf("auth.tokens[%d]", i)
 		hash, err := one.Hash(os.Environ())
@@ -115,7 +115,7 @@ func exposed(c *config.Config) string {
 // checkAuth looks whether what the configuration names is there: hashes of tokens,
 // and the file of passwords.
 func checkAuth(c *config.Config) error {
-	_, err := tokens(c.Auth.Tokens)
+	_, err := tokens(c.Auth.Tokens, nil)
 	if err == nil && c.Auth.Mode.Has(config.ModeHtpasswd) {
 		_, err = htpasswd(c.Auth.Htpasswd, nil, slog.New(slog.DiscardHandler))
 	}

@@ -105,7 +105,7 @@ found wrong or missing.`,
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serveCommand(&f), putCommand(&f), getCommand(&f),
 		pushCommand(&f), pullCommand(&f), lsCommand(&f), packageCommand(&f), eventsCommand(&f),
-		storageCommand(&f), registryCommand(&f), loginCommand(&f), logoutCommand(&f), configCommand(&f), versionCommand(&f))
+		storageCommand(&f), registryCommand(&f), authCommand(&f), loginCommand(&f), logoutCommand(&f), configCommand(&f), versionCommand(&f))
 	cmd.InitDefaultHelpCmd()
 	return cmd
 }
