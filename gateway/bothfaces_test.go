@@ -2,13 +2,18 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"mime/multipart"
+	"net/http"
 	"strings"
 	"testing"
+
+	"artifactstore/backends"
 )
 
 // Ranges without measure are refused, and no byte of those that are not is sent
@@ -166,5 +171,77 @@ func TestSecretsOnBothFaces(t *testing.T) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not a line of JSON: %q", line)
 		}
+	}
+}
+
+// lying is a backend that does not give what it took.
+type lying struct {
+	backends.Backend
+	how string
+}
+
+func (b *lying) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	switch b.how {
+	case "gone":
+		return nil, fmt.Errorf("open %s: on purpose: %w", key, fs.ErrNotExist)
+	case "away":
+		return nil, fmt.Errorf("open %s: on purpose: %w", key, backends.ErrUnavailable)
+	}
+	r, err := b.Backend.Open(ctx, key, off, n)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	switch b.how {
+	case "short":
+		text = text[:len(text)/2]
+	case "wrong":
+		text[len(text)/2] ^= 1
+	}
+	return struct{ io.ReadCloser }{io.NopCloser(bytes.NewReader(text))}, err // as from a network: no file
+}
+
+// What a backend does not give, or gives wrong, no client takes for the content, by
+// whatever way it is read.
+func TestLyingBackendOnEveryWay(t *testing.T) {
+	content := random(700 << 10)
+	for how, test := range map[string]struct {
+		status     int // 0: the answer breaks off
+		plain, oci string
+	}{
+		"gone":  {404, "blob_unavailable", "BLOB_UNKNOWN"},
+		"away":  {503, "backend_unavailable", "UNAVAILABLE"},
+		"short": {0, "", ""},
+		"wrong": {0, "", ""},
+	} {
+		t.Run(how, func(t *testing.T) {
+			b := &lying{}
+			h := open(t, changes{backend: func(real backends.Backend) backends.Backend { b.Backend = real; return b }})
+			for _, path := range h.stored(content) {
+				h.put(content) // heals what the last way found
+				b.how = how
+				resp, err := h.via.RoundTrip(must(http.NewRequest("GET", h.url+path, nil)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				b.how = ""
+				switch {
+				case test.status == 0:
+					if err == nil && resp.StatusCode == 200 {
+						t.Errorf("%s: %d bytes are taken for the content", path, len(text))
+					}
+				case strings.HasPrefix(path, "/v2/"):
+					denial(t, resp, text, test.status, test.oci)
+				default:
+					refusal(t, resp, text, test.status, test.plain)
+				}
+				if test.status == 503 {
+					retries(t, resp)
+				}
+			}
+		})
 	}
 }

@@ -278,7 +278,12 @@ func TestQuietStream(t *testing.T) {
 func TestStalledReaderOfAFile(t *testing.T) { localHouses(t, stalledReaderOfAFile) }
 
 func stalledReaderOfAFile(t *testing.T, at shapes.House) {
-	h := open(t, changes{at: at, pace: paced(300*time.Millisecond, 1024)})
+	t.Run("plain", func(t *testing.T) { stalledReader(t, at, nil) })
+	t.Run("TLS", func(t *testing.T) { stalledReader(t, at, secure(t)) })
+}
+
+func stalledReader(t *testing.T, at shapes.House, with *secured) {
+	h := open(t, changes{at: at, tls: with, pace: paced(300*time.Millisecond, 1024)})
 	path := h.put(random(32 << 20))
 	c := h.dial()
 	c.tcp.SetReadBuffer(64 << 10)

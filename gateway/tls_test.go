@@ -194,6 +194,46 @@ func streams(t *testing.T, wrap func(backends.Backend) backends.Backend, f func(
 	})
 }
 
+// Who begins a handshake and does not end it is let go.
+func TestSlowHandshake(t *testing.T) {
+	s := secure(t)
+	bubble{tls: s.server}.run(t, func(t *testing.T, dial func() net.Conn, h *house) {
+		for _, said := range []string{"", "\x16\x03\x01\x02\x00\x01", "GET"} {
+			c := dial()
+			go io.WriteString(c, said)
+			if text, took := until(c); took > 25*time.Second {
+				t.Errorf("%q: after %s: %q", said, took, text)
+			}
+			c.Close()
+		}
+	})
+}
+
+// Who says hello by HTTP/2 and nothing else, or sends a header that never ends, does
+// not hold its connection for ever.
+func TestSilentConnectionOfStreams(t *testing.T) {
+	s := secure(t)
+	bubble{tls: s.server}.run(t, func(t *testing.T, dial func() net.Conn, h *house) {
+		const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		for what, said := range map[string]string{
+			"nothing":     "",
+			"a preface":   preface,
+			"settings":    preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+			"half a head": preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82",
+		} {
+			c := tls.Client(dial(), s.client("h2"))
+			if err := c.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			go io.WriteString(c, said)
+			if text, took := until(c); took > 3*time.Minute {
+				t.Errorf("%s: after %s: %q", what, took, text)
+			}
+			c.Close()
+		}
+	})
+}
+
 // trickle is a body that comes in steps.
 type trickle struct {
 	left  int
