@@ -137,9 +137,10 @@ func (i *Issuer) give(ctx context.Context, p Principal, sum [sha256.Size]byte, k
 	return Given{Access: text, IssuedAt: at}, err
 }
 
-// apiToken reports whether a secret is an API token.
+// apiToken reports whether a secret is an API token. Of what has not the form of one a
+// hash is given to nobody: it might be guessed.
 func (i *Issuer) apiToken(ctx context.Context, secret string) (sum [sha256.Size]byte, known bool, err error) {
-	if secret == "" {
+	if !isToken(secret) {
 		return sum, false, nil
 	}
 	sum = sha256.Sum256([]byte(secret))

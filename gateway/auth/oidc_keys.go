@@ -22,7 +22,7 @@ import (
 const (
 	// keysFresh is for how long they are believed: a key that the issuer no longer
 	// publishes is good for no longer.
-	keysFresh = 5 * time.Minute
+	keysFresh = time.Minute
 	// keysStale is for how long they will do where the issuer does not answer.
 	keysStale = time.Hour
 	keysRetry = 5 * time.Second // then an issuer is asked again that did not answer

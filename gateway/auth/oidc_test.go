@@ -312,7 +312,7 @@ func TestOIDCRotation(t *testing.T) {
 	j.is("by the next key", signed, nil)
 	j.is("by the first, still", old, nil)
 
-	// A key that is taken out is good for five minutes more at most.
+	// A key that is taken out is good for a minute more at most.
 	j.publish("one", nil)
 	j.advance(keysFresh)
 	j.is("by the key that was taken out", old, ErrCredentials)

@@ -34,7 +34,9 @@ var actions = map[auth.Verb][]string{
 	auth.Delete: {"delete"},
 }
 
-// scopeOf is what a token must be for that is good for a request, "" where any is.
+// scopeOf is what a token must be for that is good for a request, "" where any is. It
+// is one scope also where a mount needs two: some clients cannot read two, and without
+// the second the bytes are sent.
 func scopeOf(r *http.Request) string {
 	q, err := Parse(r.Method, r.URL.EscapedPath(), r.URL.RawQuery)
 	if err != nil {
@@ -46,11 +48,7 @@ func scopeOf(r *http.Request) string {
 	if q.Repository == "" {
 		return ""
 	}
-	scope := auth.Scope{Type: "repository", Name: q.Repository, Actions: actions[needs[q.Operation]]}.String()
-	if q.From != "" && q.From != q.Repository {
-		scope += " " + auth.Scope{Type: "repository", Name: q.From, Actions: actions[auth.Pull]}.String()
-	}
-	return scope
+	return auth.Scope{Type: "repository", Name: q.Repository, Actions: actions[needs[q.Operation]]}.String()
 }
 
 func isBearer(r *http.Request) bool {
