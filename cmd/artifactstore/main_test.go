@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "artifactstore" {
 		forget()
 	}
-	testscript.Main(cleaning{m}, map[string]func(){"artifactstore": main})
+	testscript.Main(cleaning{m}, map[string]func(){"artifactstore": main, "oidc-issuer": issuerMain})
 }
 
 // cleaning ends and removes after the tests what several of them used.
