@@ -69,10 +69,11 @@ func tokenOf(name string, allow []string, expires string, now time.Time) (cas.To
 	switch {
 	case name == "":
 		return t, usagef("--name is missing: want the name of who has the token")
-	case !producerName.MatchString(name) || name == auth.Anonymous.Name:
-		return t, usagef("%q is not the name of a principal: want %s, not %s", name, producerName, auth.Anonymous.Name)
 	case len(allow) == 0:
 		return t, usagef("--allow is missing: want a grant, such as pull:*")
+	}
+	if err := auth.CheckName(name); err != nil {
+		return t, usageError{err}
 	}
 	for _, text := range allow {
 		if _, err := auth.ParseGrant(text); err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"artifactstore/cmd/config"
@@ -24,4 +26,19 @@ func FuzzGrantsAgree(f *testing.F) {
 			t.Errorf("%q is %s and %s", text, taken, g)
 		}
 	})
+}
+
+// The same holds for the names that principals can have.
+func TestNamesAgree(t *testing.T) {
+	for _, name := range []string{"ci-7", "a.b+c_d", "Anonymous", "anonymous", "gateway", "operator", "rebuild", "a/b", "-a", "ä", ""} {
+		file := filepath.Join(t.TempDir(), "auth.yaml")
+		text := "auth: {mode: tokens, tokens: [{name: '" + name + "', token_sha256_ref: env:A, allow: ['pull:*']}]}"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, configured := config.Load(file, nil)
+		if taken := auth.CheckName(name); (configured == nil) != (taken == nil) {
+			t.Errorf("%q: the configuration says %v, the gateway %v", name, configured, taken)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // principalName is the form of a principal's name, which is that of a producer.
@@ -144,15 +145,19 @@ func (m *mistakes) checkClaimRule(at string, r ClaimRule) {
 	m.checkAllow(at+".allow", r.Allow)
 }
 
-// checkName takes no name that stands for nobody.
+// taken are the names under which the log has who is no principal, as package auth
+// has them.
+var taken = []string{"anonymous", "gateway", "operator", "rebuild"}
+
+// checkName takes no name that stands for somebody else.
 func (m *mistakes) checkName(at, name string) {
 	switch {
 	case name == "":
 		m.add(at, "is missing; %s", wantName)
 	case !principalName.MatchString(name):
 		m.add(at, "%s is not a name; %s", quote(name), wantName)
-	case name == "anonymous":
-		m.add(at, "anonymous is who gives no credentials; want another name")
+	case slices.Contains(taken, name):
+		m.add(at, "%s is not to be had as a name, nor is one of %s", name, strings.Join(taken, ", "))
 	}
 }
 

@@ -98,7 +98,7 @@ func TestMistakes(t *testing.T) {
 		{"auth: {mode: tokens, tokens: [{name: ci, allow: ['pull:*']}]}", "1:31: auth.tokens[0].token_sha256_ref: is missing"},
 		{"auth: {mode: tokens, tokens: [{name: ci, token_sha256_ref: env:A}]}", "1:31: auth.tokens[0].allow: is empty"},
 		{"auth: {mode: tokens, tokens: [{name: a/b, token_sha256_ref: env:A, allow: ['pull:*']}]}", `1:38: auth.tokens[0].name: "a/b" is not a name`},
-		{"auth: {mode: tokens, tokens: [{name: anonymous, token_sha256_ref: env:A, allow: ['pull:*']}]}", "1:38: auth.tokens[0].name: anonymous is who gives no credentials"},
+		{"auth: {mode: tokens, tokens: [{name: anonymous, token_sha256_ref: env:A, allow: ['pull:*']}]}", "1:38: auth.tokens[0].name: anonymous is not to be had as a name"},
 		{"auth: {mode: tokens, htpasswd: {file: f}}", "1:32: auth.htpasswd: is there without its mode"},
 		{"auth: {mode: htpasswd}", "1:7: auth.htpasswd.file: is missing"},
 		{"auth: {mode: htpasswd, htpasswd: {file: f, users: [{name: a, allow: ['pull:*']}, {name: a, allow: ['pull:*']}]}}", `1:89: auth.htpasswd.users[1].name: "a" is the name of auth.htpasswd.users[0] too`},

@@ -19,9 +19,6 @@ const maxHtpasswd = 4 << 20
 // this takes seconds.
 const maxCost = 16
 
-// nameForm is the form of a principal's name, which is that of a producer.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
-
 // readHtpasswd reads a file of name:hash lines. Its errors repeat no hash.
 func readHtpasswd(path string) (map[string]string, fs.FileInfo, error) {
 	f, err := os.Open(path)
@@ -59,8 +56,8 @@ func parseHtpasswd(text string) (map[string]string, error) {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
-		if !nameForm.MatchString(name) || name == Anonymous.Name {
-			return nil, fmt.Errorf("%d: %.80q is not a name; want %s, not %s", n, name, nameForm, Anonymous.Name)
+		if err := CheckName(name); err != nil {
+			return nil, fmt.Errorf("%d: %w", n, err)
 		}
 		if _, again := users[name]; again {
 			return nil, fmt.Errorf("%d: %s is there twice", n, name)

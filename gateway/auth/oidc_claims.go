@@ -89,8 +89,5 @@ func principalName(text string) (string, error) {
 			return "", fmt.Errorf("%.80q is no name: it is too long", text)
 		}
 	}
-	if name := b.String(); name != "" && name != Anonymous.Name {
-		return name, nil
-	}
-	return "", fmt.Errorf("%.80q is nobody's name", text)
+	return b.String(), CheckName(b.String())
 }
