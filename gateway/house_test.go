@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -280,9 +281,27 @@ func (h *house) replace(location string, content []byte) {
 	}
 }
 
+// leftOpen are the files of tests that nobody has closed, where the system tells.
+func leftOpen() (left []string) {
+	open, _ := filepath.Glob("/proc/self/fd/*")
+	for _, descriptor := range open {
+		if name, err := os.Readlink(descriptor); err == nil && strings.HasPrefix(name, os.TempDir()+"/Test") {
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		goleak.Cleanup(func(code int) { pgtest.Stop(); os.Exit(code) }),
+		goleak.Cleanup(func(code int) {
+			pgtest.Stop()
+			if left := leftOpen(); len(left) > 0 {
+				fmt.Fprintf(os.Stderr, "files are left open: %q\n", left)
+				code = 1
+			}
+			os.Exit(code)
+		}),
 		// Servers that are shared by all tests, and connections to them that idle.
 		goleak.IgnoreAnyFunction("artifactstore/registry/postgres/pgtest.(*Server).launch.func1"),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),

@@ -48,7 +48,10 @@ func parseRanges(field string, size int64) ([]span, error) {
 	if len(within) == 0 {
 		return nil, rangeProblem("no byte of %.80q is within the %d of the blob", set, size)
 	}
-	return coalesce(within), nil
+	if len(within) > 1 {
+		within = coalesce(within)
+	}
+	return within, nil
 }
 
 // coalesce makes one of ranges that overlap or touch (RFC 9110, section 15.3.7.2),
