@@ -352,6 +352,7 @@ func sendfile(t *testing.T, at shapes.House) {
 	h := open(t, changes{
 		at:       at,
 		pace:     paced(time.Minute, 1024),
+		conns:    100,
 		listener: func(real net.Listener) net.Listener { l = &filing{Listener: real}; return l },
 	})
 	content := random(9<<20 + 5)

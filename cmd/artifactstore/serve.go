@@ -61,10 +61,6 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
 	widen()
 	defer runtime.KeepAlive(spare())
-	encrypt, err := encryption(c, log)
-	if err != nil {
-		return err
-	}
 	if w := exposed(c); w != "" {
 		log.Warn(w)
 	}
@@ -95,11 +91,10 @@ func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) erro
 	defer background.Wait()
 	defer stop()
 	scheme := "http://"
-	if encrypt != nil {
+	if server.TLS != nil {
 		scheme = "https://"
 	}
 	log.Info("serving", "address", scheme+l.Addr().String(), "version", built(), "registry", c.Registry.String())
-	server.TLS = encrypt
 	return server.Serve(ctx, l)
 }
 
@@ -110,6 +105,10 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		return server, nil, err
 	}
 	metrics := ops.NewMetrics()
+	encrypt, err := encryption(c, metrics, log)
+	if err != nil {
+		return server, nil, err
+	}
 	open := newOpener(c, log)
 	list, err := open.all(ctx, func(id string) backends.Observer {
 		return func(operation, outcome string, took time.Duration) {
@@ -157,6 +156,7 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 	})
 	return gateway.Server{
 		Handler:     handler,
+		TLS:         encrypt,
 		Idle:        c.Limits.Idle.Length(),
 		Connections: int(c.Limits.Connections),
 		Waited:      func() { metrics.Limited("connections") },

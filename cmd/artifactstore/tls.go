@@ -10,6 +10,7 @@ import (
 
 	"artifactstore/cmd/config"
 	"artifactstore/gateway"
+	"artifactstore/gateway/ops"
 	"artifactstore/gateway/origin"
 )
 
@@ -31,8 +32,8 @@ func keyPair(c *config.Config, log *slog.Logger) (*gateway.KeyPair, error) {
 }
 
 // encryption is how connections are encrypted, nil where they are not. It says in
-// the log what will soon be wrong with the certificate.
-func encryption(c *config.Config, log *slog.Logger) (*tls.Config, error) {
+// the log what will soon be wrong with the certificate, and in the metrics when.
+func encryption(c *config.Config, metrics *ops.Metrics, log *slog.Logger) (*tls.Config, error) {
 	if !c.TLS.On() {
 		return nil, nil
 	}
@@ -49,6 +50,7 @@ func encryption(c *config.Config, log *slog.Logger) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics.WatchCertificate(func() time.Time { return pair.Leaf().NotAfter })
 	return pair.Config(clients), nil
 }
 

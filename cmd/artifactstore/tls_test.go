@@ -2,6 +2,8 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -57,6 +59,14 @@ func TestServeTLS(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != 200 || resp.ProtoMajor != 2 {
 		t.Errorf("%s %s", resp.Proto, resp.Status)
+	}
+	if resp, err = client.Get(s.url + "/metrics"); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if want := fmt.Sprintf("artifactstore_tls_certificate_expires_timestamp_seconds %g\n", float64(privateca.End.Unix())); err != nil || !strings.Contains(string(shown), want) {
+		t.Errorf("the metrics lack %s, %v", want, err)
 	}
 	encrypting(t, dir, a, privateca.Wish{Name: "two"})
 	for end := time.Now().Add(startTime); ; time.Sleep(200 * time.Millisecond) {

@@ -61,6 +61,9 @@ func NewMetrics() *Metrics {
 	}
 	m.registry.MustRegister(m.requests, m.durations, m.received, m.sent, m.panics, m.limited, m.operations, m.operation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, limit := range []string{"attempts", "uploads", "sessions", "connections"} {
+		m.limited.WithLabelValues(limit) // shown before it is reached
+	}
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
 }
@@ -69,6 +72,13 @@ func NewMetrics() *Metrics {
 // transfers hold outside the store's own buffers.
 func (m *Metrics) Watch(s *cas.Store, held ...func() int64) {
 	m.registry.MustRegister(&storeCollector{store: s, held: held})
+}
+
+// WatchCertificate adds when the certificate that clients are shown expires.
+func (m *Metrics) WatchCertificate(expires func() time.Time) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "tls_certificate_expires_timestamp_seconds", Help: "When the certificate that clients are shown expires.",
+	}, func() float64 { return float64(expires().Unix()) }))
 }
 
 // Serve serves /metrics.
