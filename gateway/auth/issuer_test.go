@@ -146,7 +146,10 @@ func TestSignedTokenOfAPIToken(t *testing.T) {
 	}
 	sum := sha256.Sum256([]byte(secret))
 	r := h.tokens.registry[sum]
-	r.RevokedAt = h.at
+	r.Principal = "another"
+	h.tokens.registry[sum] = r
+	is(t, "of another by now", h.a, again.Access, ErrCredentials)
+	r.Principal, r.RevokedAt = "ci", h.at
 	h.tokens.registry[sum] = r
 	is(t, "revoked", h.a, again.Access, ErrCredentials)
 	is(t, "revoked", h.b, g.Access, ErrCredentials)
@@ -280,6 +283,10 @@ func TestForgedTokens(t *testing.T) {
 	} {
 		is(t, what, h.b, token, ErrCredentials)
 	}
+	endless := set("exp", h.at.Add(2*keyLife).Unix())
+	is(t, "for long, signed by hand", h.b, endless, nil)
+	h.advance(keyLife)
+	is(t, "for longer than its key", h.b, endless, ErrCredentials)
 	// What is not of its kind is left to others.
 	for what, token := range map[string]string{
 		"another issuer": set("iss", "https://ci.example.org"), "a word": "word", "an API token": NewToken(), "dots": "..", "four parts": good + ".x", "none": "",
@@ -290,6 +297,25 @@ func TestForgedTokens(t *testing.T) {
 	}
 	if _, known, err := h.b.Identify(t.Context(), Credentials{User: "ann", Password: good}); known || err != nil {
 		t.Errorf("as a password: %v, %v", known, err)
+	}
+}
+
+// A token for who said nothing makes nobody of them.
+func TestSignedForAnonymous(t *testing.T) {
+	h := newHouse(t)
+	g := &Gate{Methods: []Method{&h.tokens.Tokens}, Anonymous: grants(t, "pull:public"), Issuer: h.a}
+	nobody, err := g.Know(t.Context(), Credentials{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for token, known := range map[string]bool{
+		h.give(t, h.a, nobody, "", "repository:public/x:pull,push").Access: false,
+		h.give(t, h.a, Principal{Name: "ann"}, "", "").Access:              true,
+	} {
+		p, err := g.Know(t.Context(), Credentials{Bearer: token})
+		if err != nil || p.Authenticated != known || !p.Scoped || p.May(Push, "public/x") || p.May(Pull, "public/x") == known {
+			t.Errorf("%+v, %v", p, err)
+		}
 	}
 }
 

@@ -238,9 +238,9 @@ func TestOIDC(t *testing.T) {
 		t.Errorf("the keys were read %d times", j.count("/keys"))
 	}
 	// One that was good is no longer when its time is over.
-	token := j.token(nil)
+	token := j.token(map[string]any{"exp": j.at0() + 9})
 	j.is("good", token, nil)
-	j.advance(601 * time.Second)
+	j.advance(10 * time.Second)
 	j.is("good no longer", token, ErrCredentials)
 }
 
@@ -352,6 +352,8 @@ func TestOIDCAway(t *testing.T) {
 
 // What an issuer says wrongly is not believed.
 func TestOIDCWrongAnswers(t *testing.T) {
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"keys":[]}`)) }))
+	defer plain.Close()
 	for what, spoil := range map[string]func(*ci){
 		"another issuer":    func(c *ci) { c.config = map[string]any{"issuer": "https://other.example.org"} },
 		"keys in the plain": func(c *ci) { c.config = map[string]any{"jwks_uri": "http://" + c.at + "/keys"} },
@@ -369,8 +371,11 @@ func TestOIDCWrongAnswers(t *testing.T) {
 		"no end": func(c *ci) { c.says = endless },
 		"a way into the plain": func(c *ci) {
 			c.says = func(w http.ResponseWriter, r *http.Request) bool {
-				http.Redirect(w, r, "http://"+c.at, 302)
-				return r.URL.Path == "/keys"
+				keys := r.URL.Path == "/keys"
+				if keys {
+					http.Redirect(w, r, plain.URL, 302)
+				}
+				return keys
 			}
 		},
 		"a circle": func(c *ci) {
@@ -400,6 +405,7 @@ func endless(w http.ResponseWriter, r *http.Request) bool {
 			break
 		}
 	}
+	w.Write([]byte(`]}`))
 	return true
 }
 

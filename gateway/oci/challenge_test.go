@@ -15,19 +15,20 @@ func FuzzChallenge(f *testing.F) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Method, r.URL.RawPath, r.URL.Path, r.URL.RawQuery = method, "", "/v2/"+name+"/blobs/uploads/", "from="+from
 		text := Challenge(r, realm, auth.ErrCredentials)
-		inside := false
-		for i := 0; i < len(text); i++ {
-			switch c := text[i]; {
-			case c < ' ' || c >= 0x7f:
+		for _, c := range []byte(text) {
+			if c < ' ' || c >= 0x7f {
 				t.Fatalf("%q has %q", text, c)
-			case c == '\\' && inside:
-				i++
-			case c == '"':
-				inside = !inside
 			}
 		}
-		if inside {
-			t.Errorf("%q does not end its quotes", text)
+		shown := strings.Map(func(r rune) rune {
+			if r < ' ' || r >= 0x7f {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(realm, ""))
+		got, rest := unquoted(t, strings.TrimPrefix(text, "Bearer realm="))
+		if got != shown || !strings.HasPrefix(rest, `,service="artifactstore"`) {
+			t.Errorf("%q: realm %q, and then %q", text, got, rest)
 		}
 		if scope := scopeOf(r); scope != "" {
 			if _, err := auth.ParseScopes(scope); err != nil || strings.Contains(scope, "\n") {
@@ -35,4 +36,25 @@ func FuzzChallenge(f *testing.F) {
 			}
 		}
 	})
+}
+
+// unquoted reads the quoted string that a text begins with.
+func unquoted(t *testing.T, text string) (value, rest string) {
+	t.Helper()
+	if !strings.HasPrefix(text, `"`) {
+		t.Fatalf("%q begins with no quote", text)
+	}
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			return value, text[i+1:]
+		case '\\':
+			i++
+		}
+		if i < len(text) {
+			value += text[i : i+1]
+		}
+	}
+	t.Fatalf("%q does not end its quotes", text)
+	return "", ""
 }
