@@ -20,6 +20,7 @@ const (
 	keepAlive     = 120 * time.Second // between requests
 	headerBytes   = 64 << 10          // of a request's header
 	streams       = 100               // requests at once on one connection of HTTP/2
+	streamBuffer  = 1 << 20           // bytes received on a connection of HTTP/2 that nobody has read yet
 	pingAfter     = 30 * time.Second  // of silence on a connection of HTTP/2 that has requests
 )
 
@@ -89,7 +90,7 @@ func (s Server) http() *http.Server {
 		MaxHeaderBytes:    headerBytes,
 		// "OPTIONS *" is a request like any other.
 		DisableGeneralOptionsHandler: true,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: streams, SendPingTimeout: pingAfter, WriteByteTimeout: s.Idle},
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerConnection: streamBuffer, MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: pingAfter, WriteByteTimeout: s.Idle},
 		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		ConnContext:                  withConn,
 	}

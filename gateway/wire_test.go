@@ -2,7 +2,10 @@ package gateway_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -128,6 +131,64 @@ func codeOf(text []byte) string {
 	}
 	return "body_invalid"
 }
+
+// A stream whose body is not what its head promises, or that is given up, is refused
+// by itself: its connection serves on, and nothing is left.
+func TestLiesOfAStream(t *testing.T) {
+	s := secure(t)
+	h := open(t, changes{tls: s})
+	c := s.transport(true)
+	defer c.CloseIdleConnections()
+	content := random(700 << 10)
+	for _, w := range ways {
+		for name, body := range map[string]struct {
+			length  int64
+			body    io.Reader
+			trailer string
+			status  int // 0 where the client gives up itself
+		}{
+			"shorter":          {int64(len(content)), bytes.NewReader(content[:600<<10]), "", 0},
+			"longer":           {600 << 10, bytes.NewReader(content), "", 0},
+			"given up":         {-1, io.MultiReader(bytes.NewReader(content[:300<<10]), failing{}), "", 0},
+			"a trailer's lie":  {-1, bytes.NewReader(content), field256([]byte("other")), 422},
+			"a trailer of lie": {-1, bytes.NewReader(content), "sha-256=:AA:", 400},
+		} {
+			if body.trailer != "" && w.oci {
+				continue // which has its digests in the path
+			}
+			before := h.mark()
+			method, target, _ := strings.Cut(w.line(h, sha(content)), " ")
+			req := must(http.NewRequest(method, h.url+target, struct{ io.Reader }{body.body}))
+			req.ContentLength = body.length
+			if body.trailer != "" {
+				req.Trailer = http.Header{"Repr-Digest": {body.trailer}}
+			}
+			resp, err := c.RoundTrip(req)
+			switch {
+			case err != nil && body.status != 0:
+				t.Errorf("%s, %s: %v", w.name, name, err)
+			case err == nil:
+				text, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != body.status && (body.status != 0 || resp.StatusCode/100 != 4) {
+					t.Errorf("%s, %s: %s %s", w.name, name, resp.Status, text)
+				}
+			}
+			h.endSessions()
+			h.unchanged(before)
+		}
+	}
+	resp, err := c.RoundTrip(must(http.NewRequest("POST", h.url+"/v1/blobs", bytes.NewReader(content))))
+	if err != nil || resp.StatusCode != 201 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+}
+
+// failing is a body that breaks off.
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("on purpose") }
 
 // What stands behind the end of a body is another request, wherever two readers
 // could disagree over that end, and is never part of what is stored.

@@ -1,14 +1,17 @@
 package ops
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
@@ -199,17 +202,49 @@ type verificationRequest struct {
 	Concurrency    int      `json:"concurrency"`
 }
 
+// plainObject refuses what two readers could understand in two ways: bytes that are
+// not UTF-8, a member that is not known as it is spelled or is given twice, and
+// anything behind the object.
+func plainObject(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') || !utf8.Valid(text) {
+		return badRequest("want a JSON object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, _ := d.Token()
+		name, _ := t.(string)
+		switch {
+		case !slices.Contains(members, name):
+			return badRequest("no member %.80q is known here: want %s", name, strings.Join(members, ", "))
+		case seen[name]:
+			return badRequest("the member %q is given twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return badRequest("it is not well formed")
+		}
+	}
+	_, err := d.Token()
+	if _, behind := d.Token(); err != nil || behind != io.EOF {
+		return badRequest("it does not end with the object")
+	}
+	return nil
+}
+
+// members are those of a verificationRequest.
+var members = []string{"sample", "older_than", "repair", "bytes_per_second", "concurrency"}
+
 // parseVerification reads the body of a request for a verification. It is pure.
 func parseVerification(text []byte) (o cas.VerifyOptions, err error) {
 	var q verificationRequest
 	if len(text) > 0 {
-		d := json.NewDecoder(strings.NewReader(string(text)))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&q); err != nil {
-			return o, badRequest("%v", err)
+		if err := plainObject(text); err != nil {
+			return o, err
 		}
-		if d.More() {
-			return o, badRequest("there is something behind the object")
+		if err := json.Unmarshal(text, &q); err != nil {
+			return o, badRequest("%.200v", err)
 		}
 	}
 	o = cas.VerifyOptions{Sample: 1, Repair: q.Repair, BytesPerSecond: q.BytesPerSecond, Concurrency: q.Concurrency}

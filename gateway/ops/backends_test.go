@@ -2,6 +2,7 @@ package ops
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ func TestParseVerification(t *testing.T) {
 	for _, text := range []string{
 		"null x", "[]", `{"sample":0}`, `{"sample":2}`, `{"older_than":"-1h"}`, `{"older_than":"1.5d"}`, `{"older_than":"99999999999d"}`,
 		`{"older_than":"x"}`, `{"bytes_per_second":-1}`, `{"concurrency":65}`, `{"unknown":1}`, `{} {}`, `{`,
+		"null", "{}]", "{}x", `{"sample":0.1,"sample":0.2}`, `{"sample":0.1,"s\u0061mple":0.2}`, `{"Sample":0.1}`, "{\"sample\":0.1,\"\xff\":1}", `{"sample":1,}`, `{"sample"}`,
+		`{"repair":` + strings.Repeat("[", 4000) + "}",
 	} {
 		if got, err := parseVerification([]byte(text)); !errors.As(err, new(*problem.Problem)) {
 			t.Errorf("%s: %+v, %v", text, got, err)
