@@ -113,6 +113,17 @@ func TestSchemaRefuses(t *testing.T) {
 		"removal twice":            {"removals_pkey", `INSERT INTO removals SELECT ` + a + `, 'local', 'orphan', now(), 1, false FROM generate_series(1, 2)`},
 		"claim twice":              {"claims_pkey", `INSERT INTO claims SELECT 'verify', 1, 'me' FROM generate_series(1, 2)`},
 		"claim without a token":    {"claims_token_check", `INSERT INTO claims VALUES ('verify', 0, 'me')`},
+		"token twice":              {"tokens_pkey", `INSERT INTO tokens SELECT 't', 'ci', sha256(int8send(n)), '{pull:*}', 'ci', now() FROM generate_series(1, 2) AS n`},
+		"hash twice":               {"tokens_sha256_key", `INSERT INTO tokens SELECT n, 'ci', ` + a + `, '{pull:*}', 'ci', now() FROM generate_series(1, 2) AS n`},
+		"token of a short hash":    {"tokens_sha256_check", `INSERT INTO tokens VALUES ('t', 'ci', 'a', '{pull:*}', 'ci', now())`},
+		"token without an id":      {"tokens_id_check", `INSERT INTO tokens VALUES ('', 'ci', ` + a + `, '{pull:*}', 'ci', now())`},
+		"token of nobody":          {"tokens_principal_check", `INSERT INTO tokens VALUES ('t', '', ` + a + `, '{pull:*}', 'ci', now())`},
+		"token by nobody":          {"tokens_created_by_check", `INSERT INTO tokens VALUES ('t', 'ci', ` + a + `, '{pull:*}', '', now())`},
+		"token for nothing":        {"tokens_grants_check", `INSERT INTO tokens VALUES ('t', 'ci', ` + a + `, '{}', 'ci', now())`},
+		"revoked before it was":    {"tokens_check", `INSERT INTO tokens VALUES ('t', 'ci', ` + a + `, '{pull:*}', 'ci', now(), NULL, now() - interval '1s')`},
+		"signing key twice":        {"signing_keys_pkey", `INSERT INTO signing_keys SELECT 'k', 's', now(), now() FROM generate_series(1, 2)`},
+		"signing key, no id":       {"signing_keys_id_check", `INSERT INTO signing_keys VALUES ('', 's', now(), now())`},
+		"signing key, no secret":   {"signing_keys_secret_check", `INSERT INTO signing_keys VALUES ('k', '', now(), now())`},
 		"seventeenth shard":        {"upload_totals_shard_check", `INSERT INTO upload_totals VALUES (16, 0)`},
 	} {
 		_, err := conn.Exec(t.Context(), c.sql)

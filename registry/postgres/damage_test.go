@@ -54,6 +54,9 @@ func keep(t *testing.T, r registry.Registry, k registry.PackageKey, blob digest.
 		registry.LocationRemoving{Blob: identity(2, 1).SHA256, BackendID: "far", Cause: registry.Orphan},
 		registry.BlobReleased{Blob: blob},
 		registry.LocationVerified{Blob: blob, BackendID: "local", RecordedAt: b.Locations[0].RecordedAt},
+		registry.TokenCreated{ID: "t1", Principal: "ci", SHA256: blob, Grants: []string{"pull:*"}},
+		registry.TokenCreated{ID: "t2", Principal: "ci", SHA256: identity(1, 1).SHA256, Grants: []string{"pull:*"}},
+		registry.TokenRevoked{ID: "t2"},
 	} {
 		if _, err := r.Append(t.Context(), registry.Event{Actor: "ci", Data: d}); err != nil {
 			t.Fatal(err)
@@ -91,11 +94,17 @@ func TestDamagedViews(t *testing.T) {
 		"hold of another":   {`UPDATE holds SET actor = 'eve'`, "hold case on the package made at 16 of that made at 16 differs"},
 		"removal gone":      {`DELETE FROM removals`, "the removal of sha256:"},
 		"removal ended":     {`UPDATE removals SET ended = true`, "the removal of sha256:"},
+		"token gone":        {`DELETE FROM tokens WHERE id = 't1'`, "token t1 is missing"},
+		"token of another":  {`UPDATE tokens SET principal = 'eve' WHERE id = 't1'`, "token t1 differs"},
+		"token may more":    {`UPDATE tokens SET grants = '{*:*}' WHERE id = 't1'`, "token t1 differs"},
+		"token lives again": {`UPDATE tokens SET revoked_at = NULL`, "token t2 differs"},
+		"token added":       {`INSERT INTO tokens SELECT 't9', principal, sha256('t9'), grants, created_by, created_at FROM tokens WHERE id = 't1'`, "token t9 does not follow"},
+		"tokens swapped":    {`UPDATE tokens SET sha256 = sha256(sha256); UPDATE tokens SET id = CASE id WHEN 't1' THEN 't3' ELSE 't1' END`, "token t3 does not follow"},
 		"removals' total":   {`UPDATE location_totals SET locations = 7 WHERE state = 'removing'`, "the total of locations removing on far"},
 		"dropped later":     {`UPDATE blobs SET dropped = now() WHERE dropped IS NOT NULL`, "blob sha256:"},
 		"never verified":    {`UPDATE locations SET verified_at = NULL`, "the location of sha256:"},
 		"uploads' total":    {`UPDATE upload_totals SET uploads = uploads + 1 WHERE shard = 3`, "the total of upload sessions"},
-		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, package_labels, holds, removals, tags; UPDATE totals SET blobs = 0`, "is missing"},
+		"everything thrown": {`TRUNCATE blobs, locations, leases, location_totals, packages, package_files, package_labels, holds, removals, tags, tokens; UPDATE totals SET blobs = 0`, "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := damaged(t, c.sql)
@@ -121,7 +130,7 @@ func TestDamagedViews(t *testing.T) {
 func TestDamagedLog(t *testing.T) {
 	for name, c := range map[string]struct{ sql, says string }{
 		"record gone":      {`DELETE FROM events WHERE position = 5`, "the log has a gap: position 6 follows 4"},
-		"end gone":         {`DELETE FROM events WHERE position = 21`, "the log ends at position 20, its head says 21"},
+		"end gone":         {`DELETE FROM events WHERE position = 24`, "the log ends at position 23, its head says 24"},
 		"not CBOR":         {`UPDATE events SET data = 'x' WHERE position = 5`, "record 5: invalid record"},
 		"trailing byte":    {`UPDATE events SET data = data || '\x00'::bytea WHERE position = 5`, "record 5: invalid record"},
 		"unknown type":     {`UPDATE events SET type = 'v1.x' WHERE position = 5`, "record 5: invalid record"},

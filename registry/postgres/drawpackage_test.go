@@ -99,7 +99,16 @@ func drawRemovalEvent(t *rapid.T, backend string) registry.Data {
 	return registry.LocationVerified{Blob: blob, BackendID: backend, RecordedAt: time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)} // of no write here
 }
 
-// compareKeeping compares what keeps what with the model of the log.
+// drawTokenEvent draws an event of a token, of which ids and hashes are few.
+func drawTokenEvent(t *rapid.T) registry.Data {
+	id := rapid.SampledFrom([]string{"t1", "t2"}).Draw(t, "token")
+	if rapid.Bool().Draw(t, "revoke") {
+		return registry.TokenRevoked{ID: id}
+	}
+	return registry.TokenCreated{ID: id, Principal: "ci", SHA256: drawnBlob(t), Grants: []string{"pull:*"}}
+}
+
+// compareKeeping compares what keeps what, and tokens, with the model of the log.
 func compareKeeping(t fataler, ctx context.Context, r *postgres.Registry, m *registry.Model) {
 	same := func(what string, got, want any, err error) {
 		if err != nil {
@@ -135,6 +144,8 @@ func compareKeeping(t fataler, ctx context.Context, r *postgres.Registry, m *reg
 		removals, err := r.Removals(ctx, backend, digest.Digest{}, 100)
 		same("removals", removals, m.Removals(backend, digest.Digest{}, 100), err)
 	}
+	tokens, err := r.Tokens(ctx, "", 100)
+	same("tokens", tokens, m.Tokens("", 100), err)
 	idle, _, err := r.Collectable(ctx, registry.Forever, 0, digest.Digest{}, 100)
 	same("collectable", idle, m.Collectable(registry.Forever, 0, digest.Digest{}), err)
 }

@@ -89,6 +89,10 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 		{"removal", postgres.RemovalSQL, []any{sum, "local"}, "removals_"},
 		{"removals of a blob", postgres.RemovalsOfSQL, []any{sum}, "removals_pkey"},
 		{"removals", postgres.RemovalsSQL, []any{"local", sum, 100}, "removals_under_way"},
+		{"token by its hash", postgres.TokenByHashSQL, []any{sum}, "tokens_sha256_key"},
+		{"token by its id", postgres.TokenSQL, []any{"t7"}, "tokens_pkey"},
+		{"tokens", postgres.TokensSQL, []any{"t7", 100}, "tokens_pkey"},
+		{"token revoked", postgres.TokenRevokedSQL, []any{"t7", nil}, "tokens_pkey"},
 		{"list of packages", postgres.PackagesSQL, window("", "", "", nil), "packages_producer_name_version_key"},
 		{"list of a producer", postgres.PackagesOfProducerSQL, window("", "oci", "", nil), "packages_producer_name_version_key"},
 		{"list of a name", postgres.PackagesOfNameSQL, window("team/app7", "", "sealed", []byte(`{"a": "b"}`)), "packages_producer_name_version_key"},
@@ -109,7 +113,7 @@ func TestEveryHotQueryUsesAnIndex(t *testing.T) {
 	}
 }
 
-var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads|packages|package_files|package_labels|tags|holds|removals)\b`)
+var wholeTable = regexp.MustCompile(`Seq Scan on (blobs|locations|leases|events|uploads|packages|package_files|package_labels|tags|holds|removals|tokens)\b`)
 
 // window are the arguments of a window through packages. For the largest, a small
 // table is rightly read whole.
@@ -168,6 +172,7 @@ INSERT INTO leases SELECT sha256(int8send(n)), 'team/app' || n % 100, '', 'team'
 INSERT INTO events SELECT n, now(), 'v1.storage.blob_stored', 'ci', sha256(int8send(n)) FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO uploads SELECT 'upload-' || n, 'ci', 'r', 'local', 0, NULL, NULL, NULL, 1, now() + n * interval '1s'
     FROM generate_series(1, $1::bigint / 10) AS n;
+INSERT INTO tokens SELECT 't' || n, 'ci', sha256(int8send(n)), '{pull:*}', 'ann', now() FROM generate_series(1, $1::bigint / 10) AS n;
 UPDATE head SET position = $1;
 ANALYZE`
 

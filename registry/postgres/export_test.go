@@ -57,6 +57,10 @@ const (
 	ExpirableSQL       = expirableSQL
 	RemovalSQL         = removalSQL
 	RemovalsSQL        = removalsSQL
+	TokenSQL           = tokenSQL
+	TokenByHashSQL     = tokenByHashSQL
+	TokensSQL          = tokensSQL
+	TokenRevokedSQL    = tokenRevokedSQL
 )
 
 // Those that are made of parts.

@@ -55,14 +55,14 @@ func TestGroupsAreAsGoodAsOneByOne(t *testing.T) {
 }
 
 const emptySQL = `
-TRUNCATE events, blobs, locations, leases, location_totals, packages, package_files, tags, package_labels, holds, removals;
+TRUNCATE events, blobs, locations, leases, location_totals, packages, package_files, tags, package_labels, holds, removals, tokens;
 UPDATE head SET position = 0; UPDATE totals SET blobs = 0, blob_bytes = 0; UPDATE package_totals SET packages = 0`
 
 func drawEvent(t *rapid.T) registry.Event {
 	e := registry.Event{Actor: rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "actor")}
 	id := identity(7, rapid.IntRange(1, 3).Draw(t, "blob"))
 	backend := rapid.SampledFrom([]string{"local", "far"}).Draw(t, "backend")
-	switch rapid.SampledFrom([]int{0, 0, 0, 1, 1, 1, 2, 3, 4, 4, 5, 6, 6, 6, 6, 6, 7, 7}).Draw(t, "kind") {
+	switch rapid.SampledFrom([]int{0, 0, 0, 1, 1, 1, 2, 3, 4, 4, 5, 6, 6, 6, 6, 6, 7, 7, 8}).Draw(t, "kind") {
 	case 0:
 		d := registry.BlobStored{SHA256: id.SHA256, BLAKE3: id.BLAKE3, Size: id.Size}
 		switch rapid.IntRange(0, 9).Draw(t, "variant") {
@@ -93,6 +93,8 @@ func drawEvent(t *rapid.T) registry.Event {
 		e.Data = drawPackageEvent(t)
 	case 7:
 		e.Data = drawRemovalEvent(t, backend)
+	case 8:
+		e.Data = drawTokenEvent(t)
 	}
 	return e
 }

@@ -18,7 +18,9 @@ import (
 // same ones to the model: both must accept and refuse alike, and say the same
 // after each call. All histories share a database, which is slow to make; each
 // has blobs and backends of its own, so that none sees another's.
-func testRandomHistories(t *testing.T, db *database) { testHistories(t, db, func(*run) {}) }
+func testRandomHistories(t *testing.T, db *database) {
+	testHistories(t, db, func(r *run) { tokenNames{r}.extend() })
+}
 
 // testHistories plays runs that have been extended.
 func testHistories(t *testing.T, db *database, extend func(*run)) {

@@ -46,6 +46,10 @@ func history(t *testing.T, r *Registry, blobs uint64) {
 		t.Fatal(err)
 	}
 	mustAppend(t, r, on(4, registry.LocationVerified{Blob: blob(4).SHA256, BackendID: "local", RecordedAt: stored.Locations[0].RecordedAt}))
+	mustAppend(t, r,
+		on(0, registry.TokenCreated{ID: "t1", Principal: "ci", SHA256: blob(1).SHA256, Grants: []string{"pull:*"}}),
+		on(0, registry.TokenCreated{ID: "t2", Principal: "ci", SHA256: blob(2).SHA256, Grants: []string{"pull:*"}}),
+		on(0, registry.TokenRevoked{ID: "t2"}))
 	token, _, err := r.Claim(t.Context(), "collect", "a", time.Hour)
 	if err == nil {
 		err = r.SetState(t.Context(), "collect", token, []byte("here"))
@@ -96,7 +100,13 @@ func TestDamage(t *testing.T) {
 		{name: "removals counted wrong", sql: "UPDATE location_totals SET locations = 5 WHERE state = 'removing'", want: "total locations removing on far is kept as 5, counted it is 1"},
 		{name: "a location is verified later", sql: "UPDATE locations SET verified_at = verified_at + 1", want: "locations has a row"},
 		{name: "a blob was never dropped", sql: "UPDATE blobs SET dropped = NULL", want: "blobs has a row"},
-		{name: "all views are empty", sql: "DELETE FROM holds; DELETE FROM packages; DELETE FROM leases; DELETE FROM locations; DELETE FROM blobs", want: "locations lacks a row"},
+		{name: "a token is missing", sql: "DELETE FROM tokens WHERE id = 't1'", want: "tokens lacks a row"},
+		{name: "a token is another's", sql: "UPDATE tokens SET principal = 'eve'", want: "tokens has a row"},
+		{name: "a token may more", sql: "UPDATE tokens SET grants = '[\"*:*\"]'", want: "tokens has a row"},
+		{name: "a revoked token lives again", sql: "UPDATE tokens SET revoked_at = NULL", want: "tokens lacks a row"},
+		{name: "a token too many", sql: "INSERT INTO tokens SELECT 't9', principal, randomblob(32), grants, created_by, 1, NULL, NULL FROM tokens LIMIT 1", want: "tokens has a row"},
+		{name: "a token has another id", sql: "UPDATE tokens SET id = 't9' WHERE id = 't1'", want: "that the log implies: id t1,"},
+		{name: "all views are empty", sql: "DELETE FROM tokens; DELETE FROM holds; DELETE FROM packages; DELETE FROM leases; DELETE FROM locations; DELETE FROM blobs", want: "locations lacks a row"},
 		{name: "a total is wrong", sql: "UPDATE totals SET blobs = 0, blob_bytes = 1, uploads = 7", want: "total blobs is kept as 0, counted it is 9"},
 		{name: "uploads counted wrong", sql: "UPDATE totals SET uploads = 7", want: "total uploads is kept as 7, counted it is 1"},
 		{name: "totals are missing", sql: "DELETE FROM totals", want: "total blobs is kept as 0, counted it is 9"},

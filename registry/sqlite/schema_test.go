@@ -26,6 +26,10 @@ func TestSchemaRefuses(t *testing.T) {
 	if _, _, err := r.Claim(t.Context(), "collect", "a", time.Hour); err != nil {
 		t.Fatal(err)
 	}
+	mustAppend(t, r, registry.Event{Actor: "ann", Data: registry.TokenCreated{ID: "t", Principal: "ci", SHA256: blob(1).SHA256, Grants: []string{"pull:*"}}})
+	if err := r.AddSigningKey(t.Context(), registry.SigningKey{ID: "k", Secret: []byte("s")}); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.CreateUpload(t.Context(), registry.Upload{ID: "u"}); err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +50,14 @@ func TestSchemaRefuses(t *testing.T) {
 		{"a second head", checked, "INSERT INTO head VALUES (2, 0, 0)"},
 		{"the same head twice", primary, "INSERT INTO head VALUES (1, 0, 0)"},
 		{"a negative head", checked, "UPDATE head SET position = -1"},
-		{"a gap", trigger, "INSERT INTO events VALUES (16, 1 << 60, 't', 'a', 's', x'a0')"},
+		{"a gap", trigger, "INSERT INTO events VALUES (17, 1 << 60, 't', 'a', 's', x'a0')"},
 		{"a position again", trigger, "INSERT INTO events VALUES (3, 1 << 60, 't', 'a', 's', x'a0')"},
-		{"an earlier time", trigger, "INSERT INTO events VALUES (15, 1, 't', 'a', 's', x'a0')"},
-		{"an event without type", checked, "INSERT INTO events VALUES (15, 1 << 60, '', 'a', 's', x'a0')"},
-		{"an event without actor", checked, "INSERT INTO events VALUES (15, 1 << 60, 't', '', 's', x'a0')"},
-		{"an event without subject", checked, "INSERT INTO events VALUES (15, 1 << 60, 't', 'a', '', x'a0')"},
-		{"an event without data", checked, "INSERT INTO events VALUES (15, 1 << 60, 't', 'a', 's', x'')"},
-		{"data that is text", typ, "INSERT INTO events VALUES (15, 1 << 60, 't', 'a', 's', 'text')"},
+		{"an earlier time", trigger, "INSERT INTO events VALUES (16, 1, 't', 'a', 's', x'a0')"},
+		{"an event without type", checked, "INSERT INTO events VALUES (16, 1 << 60, '', 'a', 's', x'a0')"},
+		{"an event without actor", checked, "INSERT INTO events VALUES (16, 1 << 60, 't', '', 's', x'a0')"},
+		{"an event without subject", checked, "INSERT INTO events VALUES (16, 1 << 60, 't', 'a', '', x'a0')"},
+		{"an event without data", checked, "INSERT INTO events VALUES (16, 1 << 60, 't', 'a', 's', x'')"},
+		{"data that is text", typ, "INSERT INTO events VALUES (16, 1 << 60, 't', 'a', 's', 'text')"},
 		{"a changed event", trigger, "UPDATE events SET actor = 'b' WHERE position = 1"},
 		{"a removed event", trigger, "DELETE FROM events WHERE position = 3"},
 		{"a blob again", unique, "INSERT INTO blobs SELECT 9, sha256, randomblob(32), NULL, 1, 1, 0, NULL FROM blobs"},
@@ -139,6 +143,17 @@ func TestSchemaRefuses(t *testing.T) {
 		{"a removal half ended", checked, "UPDATE removals SET ended = 2"},
 		{"a claim again", primary, "INSERT INTO claims SELECT * FROM claims"},
 		{"a token of nought", checked, "UPDATE claims SET token = 0"},
+		{"a token again", primary, "INSERT INTO tokens SELECT id, principal, randomblob(32), grants, created_by, 1, NULL, NULL FROM tokens"},
+		{"a hash again", unique, "INSERT INTO tokens SELECT 'u', principal, sha256, grants, created_by, 1, NULL, NULL FROM tokens"},
+		{"a short hash", checked, "UPDATE tokens SET sha256 = x'00'"},
+		{"a token without id", checked, "UPDATE tokens SET id = ''"},
+		{"a token of nobody", checked, "UPDATE tokens SET principal = ''"},
+		{"a token by nobody", checked, "UPDATE tokens SET created_by = ''"},
+		{"grants that are an object", checked, "UPDATE tokens SET grants = '{}'"},
+		{"a token revoked before it was", checked, "UPDATE tokens SET revoked_at = created_at - 1"},
+		{"a signing key again", primary, "INSERT INTO signing_keys SELECT * FROM signing_keys"},
+		{"a signing key without id", checked, "UPDATE signing_keys SET id = ''"},
+		{"a signing key without secret", checked, "UPDATE signing_keys SET secret = x''"},
 		{"an upload again", primary, "INSERT INTO uploads SELECT * FROM uploads"},
 		{"an upload without id", checked, "UPDATE uploads SET id = ''"},
 		{"a short digest of a finished upload", checked, "UPDATE uploads SET finished = x'00'"},
