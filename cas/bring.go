@@ -38,7 +38,7 @@ func (s *Store) bringAll(ctx context.Context, blobs []registry.Blob, o PutOption
 }
 
 func (s *Store) bring(ctx context.Context, b registry.Blob, o PutOptions) error {
-	o.Want, o.Size = []digest.Digest{b.SHA256}, b.Size
+	o.Want, o.Size, o.Knows = []digest.Digest{b.SHA256}, b.Size, nil
 	p, err := s.newPut(o)
 	if err != nil {
 		return err

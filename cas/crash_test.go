@@ -23,6 +23,7 @@ func eachStepOfPut(t *testing.T, at shapes.House) {
 	for name, put := range map[string]struct {
 		size      int
 		announced bool
+		unseen    bool
 		prepare   func(h *house, content []byte)
 	}{
 		"short":                {size: 4096},
@@ -31,6 +32,8 @@ func eachStepOfPut(t *testing.T, at shapes.House) {
 		"short, known":         {size: 4096, prepare: known},
 		"long, known":          {size: 3*buffer + 5, prepare: known},
 		"announced and known":  {size: 3*buffer + 5, announced: true, prepare: known},
+		"short, unseen":        {size: 4096, unseen: true, prepare: known},
+		"long, unseen":         {size: 3*buffer + 5, announced: true, unseen: true, prepare: known},
 		"short heals":          {size: 4096, prepare: damaged},
 		"long heals":           {size: 3*buffer + 5, prepare: damaged},
 		"long announced heals": {size: 3*buffer + 5, announced: true, prepare: damaged},
@@ -49,7 +52,11 @@ func eachStepOfPut(t *testing.T, at shapes.House) {
 				put.prepare(openIn(t, p, options{}), content)
 			}
 			h := openIn(t, p, options{seam: s})
-			_, err := h.put(content, change(content))
+			changes := []func(*cas.PutOptions){change(content)}
+			if put.unseen {
+				changes = append(changes, unseen)
+			}
+			_, err := h.put(content, changes...)
 			return h, err
 		}
 		healthy := noFault()

@@ -122,8 +122,12 @@ func (r *received) settleReadAgain(ctx context.Context) (Stored, error) {
 // one. One that is lost is recorded so, and then written anew.
 func (r *received) checkStored(ctx context.Context) error {
 	id := r.hash.Identity()
-	b, err := r.lookUp(ctx, id)
+	known, err := r.knows(ctx, id.SHA256)
 	if err != nil {
+		return err
+	}
+	b, err := r.lookUp(ctx, id)
+	if err != nil || !known {
 		return err
 	}
 	for _, l := range b.Locations {

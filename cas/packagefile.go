@@ -27,17 +27,20 @@ func (s *Store) PutFile(ctx context.Context, k PackageKey, path string, r io.Rea
 	return w.result(stored, err)
 }
 
-// AttachFile puts a blob that the store keeps at a path of an open package,
+// AttachFile puts a blob that the store keeps, and who asks may know, at a path of an open package,
 // without its bytes being sent. Where the package's route is another backend than
 // the blob is on, it is copied there first.
 //
 // Errors: ErrBlobUnknown, ErrBlobUnavailable, and those of [Store.PutFile].
 func (s *Store) AttachFile(ctx context.Context, k PackageKey, path string, d digest.Digest, o PutOptions) (Stored, error) {
+	if err := o.mustKnow(ctx, d); err != nil {
+		return Stored{}, err
+	}
 	b, err := s.lookUp(ctx, d)
 	if err != nil {
 		return Stored{}, err
 	}
-	o.Want, o.Size = []digest.Digest{b.SHA256}, b.Size
+	o.Want, o.Size, o.Knows = []digest.Digest{b.SHA256}, b.Size, nil
 	p, w, err := s.fileWriter(ctx, k, path, o)
 	if err != nil {
 		return Stored{}, err

@@ -30,6 +30,29 @@ type PutOptions struct {
 	// Also are algorithms WantLater may need that Want does not name: SHA-256
 	// and BLAKE3 are always computed, SHA-512 only where it is asked for.
 	Also []digest.Algorithm
+
+	// Knows, where not nil, reports whether who asks may know that there is a blob with
+	// a digest. What they may not know is not there for them: bytes that they send of it
+	// are written and committed as those of a new blob are, and without bytes it is
+	// ErrBlobUnknown. Nil is for who may know everything. See [Store.Reaches].
+	Knows func(ctx context.Context, d digest.Digest) (bool, error)
+}
+
+// knows asks Knows, of a blob that is there or not: both take the same work.
+func (o PutOptions) knows(ctx context.Context, d digest.Digest) (bool, error) {
+	if o.Knows == nil {
+		return true, nil
+	}
+	return o.Knows(ctx, d)
+}
+
+// mustKnow makes of a blob that who asks may not know one that is not there.
+func (o PutOptions) mustKnow(ctx context.Context, d digest.Digest) error {
+	known, err := o.knows(ctx, d)
+	if err == nil && !known {
+		err = fmt.Errorf("%s: %w", d, ErrBlobUnknown)
+	}
+	return err
 }
 
 // Stored is the answer to a put.
@@ -37,7 +60,7 @@ type Stored struct {
 	digest.Identity
 	SHA512      digest.Digest // zero unless it was asked for now or before
 	BackendID   string
-	Existed     bool // a stored location was there, so the bytes were not written again
+	Existed     bool // a stored location was there, and known to who asks, so the bytes were not written again
 	LeasedUntil time.Time
 }
 
@@ -226,9 +249,14 @@ func (p *put) announcedKey() string {
 	return ""
 }
 
-// alreadyStored reports whether the routed backend holds the announced blob.
+// alreadyStored reports whether the routed backend holds the announced blob, and who
+// asks may know it.
 func (p *put) alreadyStored(ctx context.Context) (bool, error) {
 	for _, d := range p.Want {
+		known, err := p.knows(ctx, d)
+		if err != nil {
+			return false, err
+		}
 		b, err := p.reg.Blob(ctx, d)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -236,7 +264,7 @@ func (p *put) alreadyStored(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, registryError("look up "+d.String(), err)
 		}
-		return stateOn(b, p.backendID) == registry.Stored, nil
+		return known && stateOn(b, p.backendID) == registry.Stored, nil
 	}
 	return false, nil
 }

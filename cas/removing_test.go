@@ -66,6 +66,17 @@ var uploads = map[string]upload{
 	"session, read again": {buffer / 2, func(h *house, content []byte) error {
 		return h.session(content, digest.SHA512)
 	}},
+	"short, unseen": {4096, func(h *house, content []byte) error {
+		_, err := h.put(content, unseen)
+		return err
+	}},
+	"long, unseen": {2*buffer + 1, func(h *house, content []byte) error {
+		_, err := h.put(content, announced(content), unseen)
+		return err
+	}},
+	"session, unseen": {buffer / 2, func(h *house, content []byte) error {
+		return h.session(content, digest.SHA512, unseen)
+	}},
 	"file": {4096, func(h *house, content []byte) error {
 		_, err := h.putFile("x", content)
 		return err
@@ -73,8 +84,11 @@ var uploads = map[string]upload{
 }
 
 // session sends content in two chunks and closes with a digest.
-func (h *house) session(content []byte, alg digest.Algorithm) error {
+func (h *house) session(content []byte, alg digest.Algorithm, change ...func(*cas.PutOptions)) error {
 	o := cas.PutOptions{Principal: "ann", Producer: "ann", Repository: "r"}
+	for _, c := range change {
+		c(&o)
+	}
 	u, err := h.store.BeginUpload(h.t.Context(), o)
 	if err != nil {
 		return err

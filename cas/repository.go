@@ -32,7 +32,7 @@ func (s *Store) lookUpIn(ctx context.Context, repository string, d digest.Digest
 }
 
 // Mount makes a blob that one repository shows visible in another, without
-// moving bytes; with from "" one that anything keeps. Where it cannot be read at
+// moving bytes; with from "" one that anything keeps and who asks may know. Where it cannot be read at
 // the moment, or is not shown, it is ErrBlobUnknown: pushing it heals.
 func (s *Store) Mount(ctx context.Context, from string, d digest.Digest, o PutOptions) (Stored, error) {
 	class, until, err := s.class(o)
@@ -41,6 +41,9 @@ func (s *Store) Mount(ctx context.Context, from string, d digest.Digest, o PutOp
 	}
 	var b registry.Blob
 	if from == "" {
+		if err := o.mustKnow(ctx, d); err != nil {
+			return Stored{}, err
+		}
 		b, err = s.lookUp(ctx, d)
 	} else {
 		b, err = s.lookUpIn(ctx, from, d)

@@ -22,17 +22,24 @@ const settleTries = 16
 // it has, and settle looks again. What can be committed again starts with a guess
 // where that is cheap.
 //
+// A blob that who asks may not know is written as a new one is, whatever is there:
+// the same bytes once more under their key. Its location stays as it was recorded.
+//
 // From here on the client has sent all it can: its going away no longer stops
 // the effects, so that bytes and events stay together.
 func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 	ctx = context.WithoutCancel(ctx)
 	id := p.hash.Identity()
+	known, err := p.knows(ctx, id.SHA256)
+	if err != nil {
+		return Stored{}, err
+	}
 	for try := range settleTries {
-		b, err := p.lookOrGuess(ctx, id, try == 0 && w.again)
+		b, err := p.lookOrGuess(ctx, id, try == 0 && w.again && p.Knows == nil)
 		if err != nil {
 			return Stored{}, err
 		}
-		existed := stateOn(b, p.backendID) == registry.Stored
+		existed := known && stateOn(b, p.backendID) == registry.Stored
 		if !existed {
 			if err := w.write(ctx, p, id.SHA256); err != nil {
 				return Stored{}, err
@@ -49,6 +56,9 @@ func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 		}
 		err = p.append(ctx, events...)
 		if err == nil {
+			if !known {
+				b.SHA512 = digest.Digest{}
+			}
 			return p.stored(id, b, existed), nil
 		}
 		if !errors.Is(err, registry.ErrConflict) {
