@@ -369,3 +369,25 @@ func FuzzSigned(f *testing.F) {
 		}
 	})
 }
+
+// What a request costs that brings a signed token: remembered, and for the first time.
+func BenchmarkSigned(b *testing.B) {
+	for name, most := range map[string]int{"remembered": maxSeen, "first": 0} {
+		b.Run(name, func(b *testing.B) {
+			i := NewIssuer(&keys{}, nil, time.Now)
+			i.seen = newBounded[[sha256.Size]byte, signed](most)
+			g, err := i.Give(b.Context(), Principal{Name: "ann", Grants: []Grant{{Pull, "*"}}}, "", scopes(b, "repository:a:pull,push"), false)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if most == 0 {
+					clear(i.seen.m)
+				}
+				if _, known, err := i.Identify(b.Context(), Credentials{Bearer: g.Access}); !known {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
