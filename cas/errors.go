@@ -26,6 +26,9 @@ var (
 	ErrPackageExists = errors.New("package exists with other labels")
 	// ErrPackageSealed means that a package can no longer change.
 	ErrPackageSealed = errors.New("package is sealed")
+	// ErrWouldReplace means that a tag names another manifest already, or that an open
+	// package has another file at the path, and neither was to be replaced.
+	ErrWouldReplace = errors.New("something else is there, which is not to be replaced")
 	// ErrPackageHeld means that a hold keeps a package from being deleted.
 	ErrPackageHeld = errors.New("package is under a hold")
 	// ErrHoldUnknown means that a package is not under a hold by itself.

@@ -16,7 +16,7 @@ import (
 // with the options' class; of one that does, the class routes. Existed says that
 // the path had these bytes.
 //
-// Errors: ErrPackageSealed, and those of [Store.Put].
+// Errors: ErrPackageSealed, ErrWouldReplace, and those of [Store.Put].
 func (s *Store) PutFile(ctx context.Context, k PackageKey, path string, r io.Reader, o PutOptions) (Stored, error) {
 	p, w, err := s.fileWriter(ctx, k, path, o)
 	if err != nil {
@@ -88,6 +88,9 @@ var errGone = errors.New("the stored copy went away")
 // settleKnown records what a put has to say of a blob that its backend holds.
 func (p *put) settleKnown(ctx context.Context, b registry.Blob) (Stored, error) {
 	for range settleTries {
+		if err := p.mayRecord(ctx, b.Identity); err != nil {
+			return Stored{}, err
+		}
 		p.unneeded = b.References == 0
 		events, err := p.keep(ctx, b.Identity)
 		if err != nil {
@@ -164,6 +167,7 @@ func (s *Store) fileWriter(ctx context.Context, k PackageKey, path string, o Put
 	p.record = func(ctx context.Context, id digest.Identity) ([]registry.Data, error) {
 		return w.record(ctx, p, id)
 	}
+	p.replaces = func(ctx context.Context, id digest.Identity) error { return w.replaces(ctx, s, id) }
 	return p, w, nil
 }
 
@@ -184,7 +188,19 @@ func (w *fileWrite) record(ctx context.Context, p *put, id digest.Identity) ([]r
 	if w.had, err = w.has(ctx, p, file); w.had || err != nil {
 		return nil, err
 	}
-	return []registry.Data{registry.PackageFileAdded{Package: w.k, Path: w.path, Blob: id.SHA256}}, nil
+	return []registry.Data{registry.PackageFileAdded{Package: w.k, Path: w.path, Blob: id.SHA256, New: p.CreateOnly}}, nil
+}
+
+// replaces returns ErrWouldReplace where another file is at the path.
+func (w *fileWrite) replaces(ctx context.Context, s *Store, id digest.Identity) error {
+	was, err := s.reg.File(ctx, w.k, w.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && was.Blob != id.SHA256:
+		return fmt.Errorf("%s of %s: %w", w.path, w.k, ErrWouldReplace)
+	}
+	return registryError("look up "+w.path+" of "+w.k.String(), err)
 }
 
 // has reports whether the package has the file. A blob that no package needs is no

@@ -37,7 +37,7 @@ type Reference struct {
 // copied there first.
 //
 // Errors: *MissingError with all that is missing, *ReferenceSizeError,
-// *MediaTypeError, and those of [Store.Put].
+// *MediaTypeError, ErrWouldReplace, and those of [Store.Put].
 func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Stored, error) {
 	blobs, err := s.references(ctx, o.Repository, m.Refers)
 	if err != nil {
@@ -52,6 +52,7 @@ func (s *Store) PushManifest(ctx context.Context, m Manifest, o PutOptions) (Sto
 		return Stored{}, err
 	}
 	defer p.hash.Release()
+	p.replaces = func(ctx context.Context, id digest.Identity) error { return s.moves(ctx, o.Repository, m.Tags, id) }
 	looked := true
 	p.record = func(ctx context.Context, id digest.Identity) (_ []registry.Data, err error) {
 		if !looked { // something has changed since: perhaps what the manifest names
@@ -132,6 +133,21 @@ func (s *Store) reference(ctx context.Context, repository string, ref Reference)
 	return b, nil
 }
 
+// moves returns ErrWouldReplace where one of the tags names another manifest.
+func (s *Store) moves(ctx context.Context, repository string, tags []string, id digest.Identity) error {
+	for _, name := range tags {
+		t, _, _, err := s.reg.ManifestByTag(ctx, repository, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return registryError("look up "+repository+":"+name, err)
+		case t.Manifest != id.SHA256:
+			return fmt.Errorf("%s:%s: %w", repository, name, ErrWouldReplace)
+		}
+	}
+	return nil
+}
+
 // recordManifest returns what the log has to say besides the blob: the package,
 // or that it was pushed again, and the tags.
 func (p *put) recordManifest(ctx context.Context, id digest.Identity, m Manifest, files []registry.File) ([]registry.Data, error) {
@@ -156,7 +172,7 @@ func (p *put) recordManifest(ctx context.Context, id digest.Identity, m Manifest
 		all = append(all, registry.PackageRenewed{Package: k, RetentionClass: class, Was: was.RetentionClass})
 	}
 	for _, t := range m.Tags {
-		all = append(all, registry.TagSet{Repository: p.Repository, Tag: t, Manifest: id.SHA256, Named: m.OCI.Named})
+		all = append(all, registry.TagSet{Repository: p.Repository, Tag: t, Manifest: id.SHA256, Named: m.OCI.Named, New: p.CreateOnly})
 	}
 	return all, nil
 }

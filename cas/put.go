@@ -31,6 +31,11 @@ type PutOptions struct {
 	// and BLAKE3 are always computed, SHA-512 only where it is asked for.
 	Also []digest.Algorithm
 
+	// CreateOnly refuses with ErrWouldReplace to make a tag name another manifest than it
+	// does, and to put a file in the place of another: the registry decides, whoever
+	// comes at the same time. The same once more is no replacement.
+	CreateOnly bool
+
 	// Knows, where not nil, reports whether who asks may know that there is a blob with
 	// a digest. What they may not know is not there for them: bytes that they send of it
 	// are written and committed as those of a new blob are, and without bytes it is
@@ -126,6 +131,10 @@ type put struct {
 	first     *[bufferBytes]byte // the first buffer, until a line takes it over
 	sha512    digest.Digest      // where it was computed by reading again
 	unneeded  bool               // no package needed the blob when it was looked up
+	// replaces, where not nil, returns ErrWouldReplace where what the put records would
+	// replace something that is not to be. It is asked before the bytes are committed,
+	// and again after each conflict.
+	replaces func(ctx context.Context, id digest.Identity) error
 	// record, where not nil, returns what the log has to say of the blob in
 	// place of a lease. It is asked again after each conflict.
 	record func(ctx context.Context, id digest.Identity) ([]registry.Data, error)

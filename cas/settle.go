@@ -35,6 +35,9 @@ func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 		return Stored{}, err
 	}
 	for try := range settleTries {
+		if err := p.mayRecord(ctx, id); err != nil {
+			return Stored{}, err
+		}
 		b, err := p.lookOrGuess(ctx, id, try == 0 && w.again && p.Knows == nil)
 		if err != nil {
 			return Stored{}, err
@@ -66,6 +69,14 @@ func (p *put) settle(ctx context.Context, w *writing) (Stored, error) {
 		}
 	}
 	return Stored{}, fmt.Errorf("record %s: %w: it keeps changing", id.SHA256, ErrRegistryUnavailable)
+}
+
+// mayRecord refuses what is not to be replaced.
+func (p *put) mayRecord(ctx context.Context, id digest.Identity) error {
+	if p.replaces == nil || !p.CreateOnly {
+		return nil
+	}
+	return p.replaces(ctx, id)
 }
 
 // lookOrGuess spares the question where the backend knows that it has no such

@@ -34,6 +34,7 @@ var goldenPackages = map[string]Record{
 		OCI: &OCI{MediaType: "application/vnd.oci.image.index.v1+json"}, Manifest: empty256,
 	}),
 	"package_file_added":   at(9, "ci", PackageFileAdded{Package: filesKey, Path: "bin/tool", Blob: abc256}),
+	"package_file_new":     at(18, "ci", PackageFileAdded{Package: filesKey, Path: "bin/tool", Blob: abc256, New: true}),
 	"package_file_removed": at(10, "ci", PackageFileRemoved{Package: filesKey, Path: "bin/tool"}),
 	"package_sealed":       at(11, "ci", PackageSealed{Package: filesKey, Manifest: empty256, Revision: 300}),
 	"package_renewed":      at(12, "ci", PackageRenewed{Package: ociKey, RetentionClass: "release"}),
@@ -41,6 +42,7 @@ var goldenPackages = map[string]Record{
 	"package_deleted":      at(13, "ann", PackageDeleted{Package: ociKey}),
 	"tag_set":              at(14, "ci", TagSet{Repository: "team/app/web", Tag: "v1.2_A", Manifest: abc256}),
 	"tag_set_named":        at(15, "ci", TagSet{Repository: "team/app/web", Tag: "latest", Manifest: abc256, Named: abc512}),
+	"tag_set_new":          at(19, "ci", TagSet{Repository: "team/app/web", Tag: "v1", Manifest: abc256, New: true}),
 	"tag_removed":          at(16, "ann", TagRemoved{Repository: "team/app/web", Tag: "latest"}),
 }
 

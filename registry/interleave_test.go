@@ -217,7 +217,7 @@ func TestInterleavings(t *testing.T) {
 	for name, w := range map[string]world{
 		"two pushes, collected and released": begin(push(layer, true), push(layer, true), collect(layer, Unneeded), do("release", BlobReleased{abc256, "app"})),
 		"two collectors and a push":          begin(push(layer, true), collect(layer, Unneeded), collect(layer, Unneeded)),
-		"a file attached": begin(attach("attach", layer, PackageFileAdded{filesKey, "a", abc256}),
+		"a file attached": begin(attach("attach", layer, PackageFileAdded{Package: filesKey, Path: "a", Blob: abc256}),
 			do("delete", PackageDeleted{filesKey}), collect(layer, Unneeded), push(layer, true)),
 		"a mount": begin(attach("mount", layer, lease(layer, "web")), do("release", BlobReleased{abc256, "web"}),
 			collect(layer, Unneeded), push(layer, true)),

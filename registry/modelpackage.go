@@ -71,6 +71,9 @@ func (m *Model) packageFileAdded(at time.Time, d PackageFileAdded) error {
 	if !m.stored(d.Blob) {
 		return conflict(d, "%s has no stored location", d.Blob)
 	}
+	if was, exists := p.files[d.Path]; d.New && exists && was != d.Blob {
+		return conflict(d, "another file is at %s", d.Path)
+	}
 	before := p
 	p.files = maps.Clone(p.files)
 	p.files[d.Path] = d.Blob

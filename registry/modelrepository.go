@@ -17,7 +17,11 @@ func (m *Model) tagSet(at time.Time, d TagSet) error {
 	if _, exists := m.packages[manifestKey(d.Repository, d.Manifest)]; !exists {
 		return conflict(d, "no manifest %s in the repository", d.Manifest)
 	}
-	m.tags[tagKey{d.Repository, d.Tag}] = Tag{Name: d.Tag, Manifest: d.Manifest, Named: d.Named, SetAt: at}
+	k := tagKey{d.Repository, d.Tag}
+	if was, exists := m.tags[k]; d.New && exists && was.Manifest != d.Manifest {
+		return conflict(d, "it names %s", was.Manifest)
+	}
+	m.tags[k] = Tag{Name: d.Tag, Manifest: d.Manifest, Named: d.Named, SetAt: at}
 	return nil
 }
 

@@ -28,11 +28,13 @@ type PackageCreated struct {
 }
 
 // PackageFileAdded puts a file into an open package, in place of the one that
-// was at the path. The blob must have a stored location.
+// was at the path; a new one only where no other blob is. The blob must have a stored
+// location.
 type PackageFileAdded struct {
 	Package PackageKey    `json:"package" cbor:"package"`
 	Path    string        `json:"path" cbor:"path"`
 	Blob    digest.Digest `json:"blob" cbor:"blob"`
+	New     bool          `json:"new,omitempty" cbor:"new,omitempty"`
 }
 
 // PackageFileRemoved takes a file, which must be there, out of an open package.

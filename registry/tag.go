@@ -8,13 +8,14 @@ const (
 	TypeTagRemoved = "v1.tag.removed"
 )
 
-// TagSet makes a tag of a repository name a manifest, whatever it named before.
-// The manifest must be a package of the repository.
+// TagSet makes a tag of a repository name a manifest, whatever it named before; a new
+// one only where it named no other. The manifest must be a package of the repository.
 type TagSet struct {
 	Repository string        `json:"repository" cbor:"repository"`
 	Tag        string        `json:"tag" cbor:"tag"`
 	Manifest   digest.Digest `json:"manifest" cbor:"manifest"`             // primary
 	Named      digest.Digest `json:"named,omitzero" cbor:"named,omitzero"` // the digest it was pushed by, where not the primary one
+	New        bool          `json:"new,omitempty" cbor:"new,omitempty"`
 }
 
 // TagRemoved removes a tag, which must exist. The manifest stays.

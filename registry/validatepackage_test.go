@@ -73,7 +73,7 @@ func TestValidatePackage(t *testing.T) {
 		{"renewed without a class", false, PackageRenewed{Package: filesKey}},
 		{"renewed from a class", true, PackageRenewed{filesKey, "release", "standard"}},
 		{"renewed from a class too long", false, PackageRenewed{filesKey, "release", strings.Repeat("c", 129)}},
-		{"file added by blake3", false, PackageFileAdded{filesKey, "a", abcB3}},
+		{"file added by blake3", false, PackageFileAdded{Package: filesKey, Path: "a", Blob: abcB3}},
 		{"file removed", true, PackageFileRemoved{filesKey, "a"}},
 
 		{"tag without a repository", false, TagRemoved{"", "latest"}},
@@ -82,8 +82,8 @@ func TestValidatePackage(t *testing.T) {
 		{"tag too long", false, TagRemoved{"app", strings.Repeat("t", 129)}},
 		{"tag of nothing", false, TagSet{Repository: "app", Tag: "latest"}},
 		{"tag by blake3", false, TagSet{Repository: "app", Tag: "latest", Manifest: abcB3}},
-		{"tag named by its primary digest", false, TagSet{"app", "latest", abc256, abc256}},
-		{"tag named by blake3", true, TagSet{"app", "latest", abc256, abcB3}},
+		{"tag named by its primary digest", false, TagSet{Repository: "app", Tag: "latest", Manifest: abc256, Named: abc256}},
+		{"tag named by blake3", true, TagSet{Repository: "app", Tag: "latest", Manifest: abc256, Named: abcB3}},
 	} {
 		if err := Validate(Event{"ci", c.data}); (err == nil) != c.good || err != nil && !errors.Is(err, ErrRecord) {
 			t.Errorf("%s: %v", c.name, err)

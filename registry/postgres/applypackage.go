@@ -63,7 +63,8 @@ put AS (
     ON CONFLICT (package, path) DO UPDATE SET blob = excluded.blob),
 named AS (
     SELECT e.blob, sum(e.n) AS n FROM (SELECT blob, -1 AS n FROM old UNION ALL SELECT $6, 1 FROM p) AS e GROUP BY e.blob),` + namedSQL + `
-SELECT must((SELECT count(*) FROM p) = 1, 'no open package'), must(` + hasStored("$6") + `, 'the blob has no stored location')`
+SELECT must((SELECT count(*) FROM p) = 1, 'no open package'), must(` + hasStored("$6") + `, 'the blob has no stored location'),
+    must(NOT $7 OR NOT EXISTS (SELECT FROM old WHERE blob <> $6), 'another file is at the path')`
 
 const fileRemovedSQL = changeSQL + `
 gone AS (DELETE FROM package_files AS f USING old WHERE f.package = old.package AND f.path = old.path),
@@ -112,8 +113,9 @@ WITH put AS (
     INSERT INTO tags (repository, tag, package, named, set_at)
     SELECT $2, $5, p.id, $6::bytea, coalesce($4::timestamptz, head.recorded_at) FROM packages AS p, head WHERE ` + keySQL + `
     ON CONFLICT (repository, tag) DO UPDATE SET package = excluded.package, named = excluded.named, set_at = excluded.set_at
+    WHERE NOT $7 OR tags.package = excluded.package
     RETURNING 1)
-SELECT must((SELECT count(*) FROM put) = 1, 'no such manifest in the repository')`
+SELECT must((SELECT count(*) FROM put) = 1, 'no such manifest in the repository, or the tag names another')`
 
 const tagRemovedSQL = `
 WITH gone AS (DELETE FROM tags WHERE repository = $1 AND tag = $2 RETURNING 1)

@@ -54,7 +54,7 @@ func (s single) queue(b *pgx.Batch, base *int64, count int) {
 	case registry.PackageCreated:
 		queueCreated(b, base, count, s.n, s.at, d)
 	case registry.PackageFileAdded:
-		on(b, fileAddedSQL, d.Package, s.at, d.Path, d.Blob.Sum())
+		on(b, fileAddedSQL, d.Package, s.at, d.Path, d.Blob.Sum(), d.New)
 	case registry.PackageFileRemoved:
 		on(b, fileRemovedSQL, d.Package, s.at, d.Path)
 	case registry.PackageSealed:
@@ -70,7 +70,7 @@ func (s single) queue(b *pgx.Batch, base *int64, count int) {
 	case registry.PackageReleased:
 		b.Queue(packageReleasedSQL, d.Package.Producer, d.Package.Name, d.Package.Version, d.Hold)
 	case registry.TagSet:
-		on(b, tagSetSQL, manifestKey(d.Repository, d.Manifest), s.at, d.Tag, d.Named.Sum())
+		on(b, tagSetSQL, manifestKey(d.Repository, d.Manifest), s.at, d.Tag, d.Named.Sum(), d.New)
 	case registry.TagRemoved:
 		b.Queue(tagRemovedSQL, d.Repository, d.Tag)
 	case registry.LocationRemoving:

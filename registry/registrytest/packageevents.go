@@ -246,6 +246,60 @@ func testPackageDeleted(t *testing.T, db *database) {
 	agrees(t, other)
 }
 
+// testNew puts files and tags where nothing may be replaced.
+func testNew(t *testing.T, db *database) {
+	r, other := db.open(), db.open()
+	mustAppend(t, r, located(1, 2, 3)...)
+	mustAppend(t, r, by("ci", files("1", file("a", 1)), manifest("app", 1), manifest("app", 2), tagged("app", "latest", 1))...)
+	newFile := func(path string, n int) registry.Data {
+		d := added("1", path, n)
+		d.New = true
+		return d
+	}
+	newTag := func(tag string, n int) registry.Data {
+		d := tagged("app", tag, n)
+		d.New = true
+		return d
+	}
+	for what, d := range map[string]registry.Data{
+		"a file in the place of another":  newFile("a", 2),
+		"a tag that names another":        newTag("latest", 2),
+		"a tag of a manifest that is not": newTag("new", 3),
+	} {
+		_, err := other.Append(t.Context(), by("ci", stored(9), d)...)
+		wantError(t, what, err, registry.ErrConflict)
+	}
+	mustAppend(t, r, by("ci", newFile("a", 1), newFile("b", 2), newTag("latest", 1), newTag("new", 2))...)
+	_, err := other.Append(t.Context(), by("ci", newFile("c", 1), newFile("c", 2))...)
+	wantError(t, "two files at a path in one append", err, registry.ErrConflict)
+	_, err = other.Append(t.Context(), by("ci", newTag("two", 1), newTag("two", 2))...)
+	wantError(t, "two manifests of a tag in one append", err, registry.ErrConflict)
+	agrees(t, other)
+
+	const n = 16 // over two handles, one of each kind comes first
+	handles, firstFile, firstTag := []registry.Registry{r, other}, make([]bool, n), make([]bool, n)
+	together(n, func(i int) {
+		_, err := handles[i%2].Append(t.Context(), by("ci", newFile("once", 1+i/2%2))...)
+		if firstFile[i] = err == nil; err != nil {
+			wantError(t, "file beside another", err, registry.ErrConflict)
+		}
+		_, err = handles[i%2].Append(t.Context(), by("ci", newTag("once", 1+i/2%2))...)
+		if firstTag[i] = err == nil; err != nil {
+			wantError(t, "tag beside another", err, registry.ErrConflict)
+		}
+	})
+	for what, first := range map[string][]bool{"file": firstFile, "tag": firstTag} {
+		var did [2]bool
+		for i, ok := range first {
+			did[i/2%2] = did[i/2%2] || ok
+		}
+		if did[0] == did[1] {
+			t.Errorf("%s: both were put where nothing may be replaced, or neither: %v", what, first)
+		}
+	}
+	agrees(t, other)
+}
+
 // testPackagesAtOnce has many create one package, change it and tag over two handles.
 func testPackagesAtOnce(t *testing.T, db *database) {
 	handles := []registry.Registry{db.open(), db.open()}

@@ -8,6 +8,7 @@ var packageCases = []testCase{
 	{"PackageConflictsWithinOneAppend", testPackageConflictsWithinOneAppend},
 	{"PackageChanges", testPackageChanges},
 	{"PackageDeleted", testPackageDeleted},
+	{"New", testNew},
 	{"PackagesAtOnce", testPackagesAtOnce},
 	{"References", testReferences},
 	{"UsedIn", testUsedIn},

@@ -75,11 +75,13 @@ func (p packageNames) event(t *rapid.T) registry.Data {
 	return rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) registry.Data { return p.manifest(t) }),
 		rapid.Custom(func(t *rapid.T) registry.Data {
-			return tagged(rapid.SampledFrom(p.repositories).Draw(t, "repository"), tags.Draw(t, "tag"), p.blob(t))
+			d := tagged(rapid.SampledFrom(p.repositories).Draw(t, "repository"), tags.Draw(t, "tag"), p.blob(t))
+			d.New = rapid.Bool().Draw(t, "new")
+			return d
 		}),
 		rapid.Custom(func(t *rapid.T) registry.Data { return p.filled(t) }),
 		rapid.Custom(func(t *rapid.T) registry.Data {
-			return registry.PackageFileAdded{Package: p.one(t, p.files()), Path: paths.Draw(t, "path"), Blob: blob(p.blob(t))}
+			return registry.PackageFileAdded{Package: p.one(t, p.files()), Path: paths.Draw(t, "path"), Blob: blob(p.blob(t)), New: rapid.Bool().Draw(t, "new")}
 		}),
 		rapid.Custom(func(t *rapid.T) registry.Data {
 			return registry.PackageFileRemoved{Package: p.one(t, p.files()), Path: paths.Draw(t, "path")}

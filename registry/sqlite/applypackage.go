@@ -29,7 +29,7 @@ INSERT INTO package_labels (package, key, value, producer, name, version) VALUES
 
 	applyFile = `
 INSERT INTO package_files (package, blob, path, repository) SELECT ?1, position, ?3, ?4 ` + storedBlob + `
-ON CONFLICT (package, path) DO UPDATE SET blob = excluded.blob`
+ON CONFLICT (package, path) DO UPDATE SET blob = excluded.blob WHERE ?5 = 0 OR blob = excluded.blob`
 
 	applyFileRemoved = `DELETE FROM package_files WHERE package = ?1 AND path = ?2`
 
@@ -49,7 +49,8 @@ WHERE position = ?1 AND ?4 IN ('', retention_class)`
 
 	applyTagSet = `
 INSERT INTO tags (repository, tag, package, named, set_at) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (repository, tag) DO UPDATE SET package = excluded.package, named = excluded.named, set_at = excluded.set_at`
+ON CONFLICT (repository, tag) DO UPDATE SET package = excluded.package, named = excluded.named, set_at = excluded.set_at
+WHERE ?6 = 0 OR package = excluded.package`
 
 	applyTagRemoved = `DELETE FROM tags WHERE repository = ?1 AND tag = ?2`
 )
@@ -108,7 +109,7 @@ func packageCreated(c *conn, position, at int64, d registry.PackageCreated) erro
 		}
 	}
 	for _, f := range d.Files {
-		if err := one(c, d, applyFile, position, f.Blob.Sum(), f.Path, repository); err != nil {
+		if err := one(c, d, applyFile, position, f.Blob.Sum(), f.Path, repository, false); err != nil {
 			return err
 		}
 	}
@@ -128,7 +129,7 @@ func packageFileAdded(c *conn, at int64, d registry.PackageFileAdded) error {
 			func() error { return one(c, d, applyOpenChanged, p, at) },
 			func() error { return one(c, d, countBlob, d.Blob.Sum()) },
 			func() error { return some(c, d, uncountFile, p, d.Path, at) },
-			func() error { return one(c, d, applyFile, p, d.Blob.Sum(), d.Path, nil) },
+			func() error { return one(c, d, applyFile, p, d.Blob.Sum(), d.Path, nil, d.New) },
 		)
 	})
 }
@@ -164,7 +165,7 @@ func packageDeleted(c *conn, at int64, d registry.PackageDeleted) error {
 
 func tagSet(c *conn, at int64, d registry.TagSet) error {
 	return onPackage(c, d, manifestKey(d.Repository, d.Manifest), func(p int64) error {
-		return one(c, d, applyTagSet, d.Repository, d.Tag, p, sum(d.Named), at)
+		return one(c, d, applyTagSet, d.Repository, d.Tag, p, sum(d.Named), at, d.New)
 	})
 }
 
