@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,13 +73,19 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := s.transport(http2)
 			defer c.CloseIdleConnections()
+			dialled := 0
+			traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+				if !got.Reused {
+					dialled++
+				}
+			}})
 			send := func(method, path string, body io.Reader, header ...string) (*http.Response, []byte) {
 				t.Helper()
 				req := must(http.NewRequest(method, h.url+path, body))
 				for i := 0; i+1 < len(header); i += 2 {
 					req.Header.Set(header[i], header[i+1])
 				}
-				resp, err := c.RoundTrip(req)
+				resp, err := c.RoundTrip(req.WithContext(traced))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -106,6 +113,9 @@ func TestTLS(t *testing.T) {
 			}
 			if resp, _ := send("HEAD", path, nil); resp.StatusCode != 200 || resp.ContentLength != int64(len(content)) {
 				t.Errorf("%s, %d bytes", resp.Status, resp.ContentLength)
+			}
+			if http2 && dialled != 1 { // a refusal ends a stream, and no connection
+				t.Errorf("%d connections", dialled)
 			}
 		})
 	}
