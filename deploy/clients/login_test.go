@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"artifactstore/deploy/privateca"
 )
 
 // TestClientsLogIn has each client log in to gateways that ask who one is, over TLS
@@ -39,8 +37,10 @@ func TestClientsLogIn(t *testing.T) {
 
 // What a client must say, in its own words, where it is not let in, and where it may
 // not do what it wants: a token that carries too little is answered 401 on /v2/, as
-// its protocol of tokens has it.
+// its protocol of tokens has it. Before all that, where it does not know the authority.
 var (
+	mistrusted = regexp.MustCompile(`certificate problem|certificate signed by unknown authority|authority that this machine does not trust`)
+
 	wrong   = regexp.MustCompile(`(?i)unauthorized|401|invalid username/password|not (valid|good)`)
 	unknown = regexp.MustCompile(`(?i)unauthorized|401|authentication required|needs credentials|denied`)
 	denied  = regexp.MustCompile(`(?i)denied|403|forbidden|unauthorized`)
@@ -76,7 +76,7 @@ func (s shell) enter(password, format string, args ...any) {
 // curlLogsIn puts a file into packages and gets it back.
 func curlLogsIn(t *testing.T, w *secured) {
 	const source = "/usr/share/common-licenses/GPL-3"
-	s := w.trusting(t)
+	s := w.trusting(t, w.ca)
 	t.Log(strings.SplitN(s.run("curl --version"), "\n", 2)[0])
 	content, err := os.ReadFile(source)
 	if err != nil {
@@ -97,12 +97,7 @@ func curlLogsIn(t *testing.T, w *secured) {
 			t.Errorf("%s: %d bytes, want %d: %v", url, len(got), len(content), err)
 		}
 	}
-	other, err := privateca.New("another authority")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.write("other.crt", string(other.PEM()))
-	s.refused("", regexp.MustCompile("certificate problem"), "curl --silent --show-error --cacert other.crt https://%s/readyz", w.gateway)
+	s.refused("", mistrusted, "curl --silent --show-error --cacert %s https://%s/readyz", w.otherCA, w.gateway)
 	s.refused("", unknown, "%s -T %s %s", curl, source, file(w.gateway, "closed"))
 	s.refused("", unknown, "%s -K wrong -T %s %s", curl, source, file(w.gateway, "closed"))
 	for _, name := range []string{"closed", "open"} {
@@ -120,7 +115,7 @@ func curlLogsIn(t *testing.T, w *secured) {
 
 // artifactstoreLogsIn pushes a folder and pulls it back with the gateway's own client.
 func artifactstoreLogsIn(t *testing.T, w *secured) {
-	s, source := w.trusting(t), w.images.app.dir
+	s, source := w.trusting(t, w.ca), w.images.app.dir
 	s.env = append(s.env, "ARTIFACTSTORE_CREDENTIALS="+filepath.Join(t.TempDir(), "credentials.json"), "ARTIFACTSTORE_SERVER=https://"+w.gateway)
 	pull := func(server, name string) {
 		t.Helper()
@@ -128,6 +123,8 @@ func artifactstoreLogsIn(t *testing.T, w *secured) {
 		s.run("%s --server https://%s pull %s %s/back", w.program, server, name, back)
 		s.run("diff -r %s %s/back", source, back)
 	}
+	stranger := w.trusting(t, w.otherCA)
+	stranger.refused(w.token, mistrusted, "%s login https://%s --password-stdin", w.program, w.gateway)
 	s.refused("wrong"+w.token, wrong, "%s login --password-stdin", w.program)
 	s.refused("", unknown, "%s push --package artifactstore/closed/1.0 %s", w.program, source)
 

@@ -30,6 +30,7 @@ type secured struct {
 	*world
 	program string
 	ca      string // file of the authority's certificate, ca.crt
+	otherCA string // of another authority
 	layout  string // of the image app, in a folder without capitals: podman makes a name of it
 	trusted *x509.CertPool
 	token   string // of the writer
@@ -44,7 +45,7 @@ func newSecured(t *testing.T) *secured {
 	w.layout = lower(t, w.images.app.dir)
 	host := address(t)
 	dir := t.TempDir()
-	w.ca = filepath.Join(dir, "certs", "ca.crt")
+	w.ca, w.otherCA = filepath.Join(dir, "certs", "ca.crt"), filepath.Join(dir, "others", "ca.crt")
 	w.authority(t, dir, host)
 	write(t, dir, "htpasswd", reader+":"+hashed+"\n")
 	sum := sha256.Sum256([]byte(w.token))
@@ -113,7 +114,12 @@ func (w *secured) authority(t *testing.T, dir, host string) {
 		t.Fatal(err)
 	}
 	w.trusted = authority.Pool()
+	other, err := privateca.New("another authority")
+	if err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Dir(w.ca), filepath.Base(w.ca), string(authority.PEM()))
+	write(t, filepath.Dir(w.otherCA), filepath.Base(w.otherCA), string(other.PEM()))
 	write(t, dir, "gateway.crt", string(gateway.Certificate))
 	write(t, dir, "gateway.key", string(gateway.Key))
 }
@@ -128,10 +134,10 @@ func write(t *testing.T, dir, name, content string) {
 	}
 }
 
-// trusting is a shell for clients that believe the authority. Those with an option
+// trusting is a shell for clients that believe an authority. Those with an option
 // of their own for it use that.
-func (w *secured) trusting(t *testing.T) shell {
-	return w.shell(t, "SSL_CERT_FILE="+w.ca, "NO_PROXY=*", "no_proxy=*")
+func (w *secured) trusting(t *testing.T, ca string) shell {
+	return w.shell(t, "SSL_CERT_FILE="+ca, "ARTIFACTSTORE_CA_FILE="+ca, "NO_PROXY=*", "no_proxy=*")
 }
 
 // trustingClient asks as the reader.
