@@ -28,6 +28,19 @@ func Reach(ctx context.Context, s *cas.Store, d digest.Digest) error {
 	return err
 }
 
+// Knows returns what decides for a request's principal which blobs it may know of, nil
+// where it may know all. It is [cas.PutOptions.Knows].
+func Knows(ctx context.Context, s *cas.Store) func(context.Context, digest.Digest) (bool, error) {
+	may := Readable(ctx)
+	if may == nil {
+		return nil
+	}
+	principal := leaseholder(auth.From(ctx))
+	return func(ctx context.Context, d digest.Digest) (bool, error) {
+		return s.Reaches(ctx, d, principal, may)
+	}
+}
+
 // Readable returns what a request's principal may read, nil for everything.
 func Readable(ctx context.Context) func(resource string) bool {
 	who := auth.From(ctx)

@@ -9,6 +9,7 @@ import (
 	"artifactstore/cas"
 	"artifactstore/cas/digest"
 	"artifactstore/gateway/auth"
+	"artifactstore/gateway/content"
 	"artifactstore/gateway/limit"
 )
 
@@ -69,12 +70,15 @@ func (f *Face) Serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // options are what the store has to know of a request that brings something.
-func options(r *http.Request, q Request) cas.PutOptions {
+func (f *Face) options(r *http.Request, q Request) cas.PutOptions {
+	who := auth.From(r.Context())
 	return cas.PutOptions{
-		Principal:  auth.From(r.Context()).Name,
+		Principal:  who.Name,
 		Repository: q.Repository,
 		Producer:   producer(q.Repository),
 		Size:       -1,
+		CreateOnly: !who.May(auth.Overwrite, auth.Resource(q.Repository)),
+		Knows:      content.Knows(r.Context(), f.Store),
 	}
 }
 

@@ -51,7 +51,7 @@ func (f *Face) pushManifest(w http.ResponseWriter, r *http.Request, q Request) e
 	if err != nil {
 		return err
 	}
-	o := options(r, q)
+	o := f.options(r, q)
 	if !q.Digest.IsZero() {
 		o.Want = []digest.Digest{q.Digest}
 	}

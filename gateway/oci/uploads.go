@@ -15,7 +15,7 @@ import (
 // startUpload answers end-4 and end-11. A mount that is not possible becomes an
 // ordinary upload: 404 would say what the caller may not know.
 func (f *Face) startUpload(w http.ResponseWriter, r *http.Request, q Request) error {
-	o := options(r, q)
+	o := f.options(r, q)
 	if !q.Mount.IsZero() {
 		wait := content.Even(r.Context())
 		err := f.mount(r, q, o)
@@ -157,7 +157,7 @@ func (f *Face) closeUpload(w http.ResponseWriter, r *http.Request, q Request) er
 	if err != nil {
 		return err
 	}
-	if _, err := f.Store.FinishUpload(r.Context(), sessionOf(r, q), c, q.Want, options(r, q)); err != nil {
+	if _, err := f.Store.FinishUpload(r.Context(), sessionOf(r, q), c, q.Want, f.options(r, q)); err != nil {
 		return f.whereTo(r, q, err)
 	}
 	f.Sessions.End(q.Session)

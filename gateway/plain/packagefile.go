@@ -52,11 +52,16 @@ func (f *Face) putFile(w http.ResponseWriter, r *http.Request, p packagePath) er
 	if u.producer != "" {
 		return problem.New(http.StatusBadRequest, "parameter_unknown", "the path says who the producer is: no query parameter but retention_class is known here")
 	}
+	createOnly := !auth.From(r.Context()).May(auth.Overwrite, p.on())
 	var stored cas.Stored
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == referenceType {
-		stored, err = f.attach(w, r, p, u)
+		stored, err = f.attach(w, r, p, cas.PutOptions{
+			Principal: auth.From(r.Context()).Name, RetentionClass: u.class, CreateOnly: createOnly,
+		})
 	} else if err = f.limit(w, r, u); err == nil {
-		stored, err = f.Store.PutFile(r.Context(), p.key, p.file, r.Body, options(r, u))
+		o := f.options(r, u)
+		o.CreateOnly = createOnly
+		stored, err = f.Store.PutFile(r.Context(), p.key, p.file, r.Body, o)
 	}
 	if err != nil {
 		return err
@@ -65,7 +70,7 @@ func (f *Face) putFile(w http.ResponseWriter, r *http.Request, p packagePath) er
 }
 
 // attach makes a file of a blob that is there already.
-func (f *Face) attach(w http.ResponseWriter, r *http.Request, p packagePath, u upload) (cas.Stored, error) {
+func (f *Face) attach(w http.ResponseWriter, r *http.Request, p packagePath, o cas.PutOptions) (cas.Stored, error) {
 	text, err := readBody(w, r)
 	if err != nil {
 		return cas.Stored{}, err
@@ -77,9 +82,7 @@ func (f *Face) attach(w http.ResponseWriter, r *http.Request, p packagePath, u u
 	if err := content.Reach(r.Context(), f.Store, d); err != nil {
 		return cas.Stored{}, err
 	}
-	return f.Store.AttachFile(r.Context(), p.key, p.file, d, cas.PutOptions{
-		Principal: auth.From(r.Context()).Name, RetentionClass: u.class,
-	})
+	return f.Store.AttachFile(r.Context(), p.key, p.file, d, o)
 }
 
 func (f *Face) removeFile(w http.ResponseWriter, r *http.Request, p packagePath) error {

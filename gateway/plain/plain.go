@@ -89,7 +89,7 @@ func (f *Face) store(w http.ResponseWriter, r *http.Request, d digest.Digest) er
 	if !d.IsZero() {
 		u.expects(d)
 	}
-	o := options(r, u)
+	o := f.options(r, u)
 	if err := auth.Require(r.Context(), auth.Push, auth.Resource(o.Producer)); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (f *Face) limit(w http.ResponseWriter, r *http.Request, u upload) error {
 	return nil
 }
 
-func options(r *http.Request, u upload) cas.PutOptions {
+func (f *Face) options(r *http.Request, u upload) cas.PutOptions {
 	who := auth.From(r.Context())
 	o := cas.PutOptions{
 		Principal:      who.Name,
@@ -124,6 +124,7 @@ func options(r *http.Request, u upload) cas.PutOptions {
 		RetentionClass: u.class,
 		Size:           u.size,
 		Want:           u.want,
+		Knows:          content.Knows(r.Context(), f.Store),
 	}
 	if o.Producer == "" {
 		o.Producer = who.Name

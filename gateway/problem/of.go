@@ -70,6 +70,8 @@ func Of(err error) *Problem {
 		return New(http.StatusConflict, "retention_class_shorter", "%v: only an administrator may do that, with ?force=true; nothing was changed", err)
 	case errors.Is(err, cas.ErrPackageSealed):
 		return New(http.StatusConflict, "package_sealed", "the package is sealed and can no longer change")
+	case errors.Is(err, cas.ErrWouldReplace):
+		return New(http.StatusForbidden, "would_replace", "%v: to replace it the sender needs the verb overwrite; nothing was changed", err)
 	case errors.Is(err, cas.ErrPackageHeld):
 		return New(http.StatusConflict, "package_held", "the package is under a hold")
 	case errors.Is(err, cas.ErrHoldUnknown):
