@@ -240,7 +240,7 @@ func (u *upload) Close() error {
 	if u.let() && u.suspended && !u.named && u.m != nil && !u.assembled && !u.uncertain {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), u.b.options.IdleTimeout)
 		defer cancel()
-		if err := u.m.abort(ctx); err != nil {
+		if err := u.abortParts(ctx); err != nil {
 			u.b.options.Log.Warn("parts could not be removed; sweeping will", "upload", u.nonce, "error", err)
 		}
 	}
