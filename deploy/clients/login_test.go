@@ -107,6 +107,8 @@ func curlLogsIn(t *testing.T, w *secured) {
 	gets("-K bearer", file(w.gateway, "closed"))
 	gets("-K reader", file(w.gateway, "closed"))
 	s.refused("", denied, "%s -K reader -T %s %s", curl, source, file(w.gateway, "of-reader"))
+	s.refused("", denied, "%s -K writer -T /usr/share/common-licenses/GPL-2 %s", curl, file(w.gateway, "closed")) // it may not overwrite
+	gets("-K writer", file(w.gateway, "closed"))
 	s.refused("", unknown, "%s %s", curl, file(w.gateway, "open"))
 	gets("", file(w.public, "open"))
 	gets("", "https://"+w.public+"/v1/blobs/"+digestOf(content))
