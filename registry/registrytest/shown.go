@@ -45,4 +45,22 @@ func testShown(t *testing.T, db *database) {
 		t.Errorf("%d resources show it: %v", n, got)
 	}
 	agrees(t, other)
+
+	// Packages of one name and several producers are sealed with one manifest; many
+	// manifests of one repository are one step.
+	mustAppend(t, r, located(20, 21)...)
+	for n := range 5 {
+		in := registry.PackageKey{Producer: fmt.Sprint("p", n), Name: "same", Version: "1"}
+		mustAppend(t, r, located(30+n)...)
+		mustAppend(t, r, by("ann", registry.PackageCreated{Package: in, Format: registry.FormatFiles, RetentionClass: "standard"},
+			registry.PackageSealed{Package: in, Manifest: blob(20), Revision: 1}, manifest("team/many", 30+n, 21))...)
+	}
+	if got := shown(t, keeper{t, t.Context(), other, nil}, blob(20), "", day(1), 2); len(got.Resources) != 5 {
+		t.Errorf("sealed with one manifest: %v", got)
+	}
+	page, err := other.Shown(t.Context(), blob(21), "", day(1), registry.ShownAfter{}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "what shows a blob of many manifests", page, registry.Shown{Resources: []string{"team/many"}})
 }
