@@ -1,7 +1,9 @@
 package gateway_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -10,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"artifactstore/gateway"
 	"artifactstore/gateway/auth"
@@ -18,11 +21,11 @@ import (
 // table is a gateway with something in it, and what is asked of it.
 type table struct {
 	*house
-	routes []string
-	faces  map[string]http.Handler // by what anonymous may do
-	known  passwords               // whose credentials are good
-	digest map[string]string       // of what is in it
-	serial int
+	routes  []string
+	faces   map[string]http.Handler // by what anonymous may do
+	digest  map[string]string       // of what is in it
+	serial  int
+	entered int // how many were let in besides the personas
 }
 
 // methods are all that are tried of every path.
@@ -136,7 +139,7 @@ func (x *table) send(who persona, method, path, body string, header ...string) (
 		req.Header.Add(header[i], header[i+1])
 	}
 	if who.named {
-		req.Header.Set("Authorization", "Bearer "+who.name)
+		req.Header.Set("Authorization", "Bearer "+tokenOf(cmp.Or(who.seed, who.name)))
 	}
 	w := httptest.NewRecorder()
 	x.faces[who.gate].ServeHTTP(w, req)
@@ -154,15 +157,22 @@ func (x *table) position() uint64 {
 func openTable(t *testing.T) *table {
 	t.Helper()
 	x := &table{house: open(t, changes{}), faces: map[string]http.Handler{}, digest: map[string]string{}}
-	all := personas()
-	x.known = credentials(t, all)
-	for _, p := range all {
+	known := &registered{store: x.store}
+	tokens := &auth.Tokens{Now: time.Now, Find: known.find, Configured: []auth.ConfiguredToken{
+		{Name: "nothing", SHA256: sha256.Sum256([]byte(tokenOf("nothing")))},
+	}}
+	for _, p := range personas() {
+		x.register(p)
 		if x.faces[p.gate] != nil {
 			continue
 		}
-		g := &auth.Gate{Methods: []auth.Method{x.known}}
+		g := &auth.Gate{Methods: []auth.Method{tokens}, Issuer: auth.NewIssuer(known, tokens.Holder, time.Now)}
 		if p.gate != "" {
-			g.Anonymous = p.grants(t)
+			anonymous, err := auth.ParseGrant(p.gate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.Anonymous = []auth.Grant{anonymous}
 		}
 		o := gateway.Options{Store: x.store, Gate: g, Log: slog.New(slog.DiscardHandler)}
 		x.faces[p.gate] = gateway.New(o)
@@ -181,21 +191,6 @@ func (x *table) owned(method, path, body string, header ...string) http.Header {
 		x.t.Fatalf("%s %s: %d %s", method, path, status, text)
 	}
 	return h
-}
-
-// enter makes somebody with grants known.
-func (x *table) enter(name string, grants ...string) persona {
-	x.t.Helper()
-	p := auth.Principal{Name: name}
-	for _, s := range grants {
-		g, err := auth.ParseGrant(s)
-		if err != nil {
-			x.t.Fatal(err)
-		}
-		p.Grants = append(p.Grants, g)
-	}
-	x.known[name] = p
-	return persona{name: name, named: true}
 }
 
 const imageType = "application/vnd.oci.image.manifest.v1+json"

@@ -1,10 +1,13 @@
 package gateway_test
 
 import (
-	"context"
-	"testing"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"time"
 
-	"artifactstore/gateway/auth"
+	"artifactstore/cas"
+	"artifactstore/cas/digest"
 )
 
 // persona is somebody who asks, and what the table's own oracle knows of them: it
@@ -16,6 +19,7 @@ type persona struct {
 	gate  string   // what anonymous may do at the gateway they use; "" nothing
 	named bool     // their requests carry a credential
 	bad   bool     // which is not good
+	seed  string   // what their token is made of, "" for the name
 }
 
 // has reports whether the persona may do something to what a tenant has; tenant "" is
@@ -66,42 +70,57 @@ func personas() []persona {
 	return all
 }
 
-// grants writes what a persona may do the way a configuration does.
-func (p persona) grants(t *testing.T) (all []auth.Grant) {
-	t.Helper()
+// grants writes what a persona may do the way a token has it.
+func (p persona) grants() (all []string) {
 	for _, verb := range p.verbs {
-		g, err := auth.ParseGrant(verb + ":" + p.scope)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, g)
+		all = append(all, verb+":"+p.scope)
 	}
 	return all
 }
 
-// passwords is a way to say who one is: the bearer's token is a name.
-type passwords map[string]auth.Principal
-
-func (m passwords) Identify(_ context.Context, c auth.Credentials) (auth.Principal, bool, error) {
-	if c.Bearer == "" {
-		return auth.Principal{}, false, nil
-	}
-	p, ok := m[c.Bearer]
-	if !ok {
-		return p, false, auth.ErrCredentials
-	}
-	return p, true, nil
+// tokenOf is the text of a token.
+func tokenOf(seed string) string {
+	sum := sha256.Sum256([]byte(seed))
+	return "ast_" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// credentials returns the way in which personas say who they are: what is bad is not
-// in it.
-func credentials(t *testing.T, all []persona) passwords {
-	t.Helper()
-	m := passwords{}
-	for _, p := range all {
-		if p.named && !p.bad {
-			m[p.name] = auth.Principal{Name: p.name, Grants: p.grants(t)}
+// hashOf is what the registry knows of it.
+func hashOf(seed string) digest.Digest {
+	sum := sha256.Sum256([]byte(tokenOf(seed)))
+	return digest.New(digest.SHA256, sum[:])
+}
+
+// register makes the tokens of personas known in the registry; one is revoked, one has
+// expired, one is not there.
+func (x *table) register(p persona) {
+	x.t.Helper()
+	if !p.named || p.name == "unknown" || len(p.verbs) == 0 {
+		return
+	}
+	made := cas.Token{ID: p.name, Principal: p.name, Hash: hashOf(p.name), Grants: p.grants()}
+	if p.name == "expired" {
+		made.ExpiresAt = time.Now().Add(-time.Second)
+	}
+	x.create(made)
+	if p.name == "revoked" {
+		if err := x.store.RevokeToken(x.t.Context(), p.name, "test"); err != nil {
+			x.t.Fatal(err)
 		}
 	}
-	return m
+}
+
+func (x *table) create(made cas.Token) {
+	x.t.Helper()
+	if _, err := x.store.CreateToken(x.t.Context(), made, "test"); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// enter makes somebody with grants known.
+func (x *table) enter(name string, grants ...string) persona {
+	x.t.Helper()
+	x.entered++
+	seed := fmt.Sprint(name, "-", x.entered)
+	x.create(cas.Token{ID: seed, Principal: name, Grants: grants, Hash: hashOf(seed)})
+	return persona{name: name, seed: seed, named: true}
 }

@@ -195,6 +195,10 @@ func (x *table) opsRows() []row {
 	public := both(ask{want: always(200)})
 	return []row{
 		{route: "/livez", path: "/livez", otherwise: noMethod, methods: public},
+		{route: "/v1/auth/token", path: "/v1/auth/token", otherwise: noMethod, methods: map[string]ask{
+			"GET":  {want: always(200), query: "?scope=repository:team/app:pull"},
+			"POST": {want: always(415)},
+		}},
 		{route: "/readyz", path: "/readyz", otherwise: noMethod, methods: public},
 		{route: "/health", path: "/health", otherwise: whole("pull", 405), methods: read},
 		{route: "/metrics", path: "/metrics", otherwise: whole("pull", 405), methods: read},
