@@ -24,10 +24,12 @@ import (
 
 // benchHouse returns the handler of a gateway over a real directory and a real
 // SQLite file, which counts and logs nothing a client could see.
-func benchHouse(b *testing.B) http.Handler { return benchGates(b, nil)[0] }
+func benchHouse(b *testing.B) http.Handler {
+	return benchGates(b, func(*cas.Store) []*auth.Gate { return []*auth.Gate{nil} })[0]
+}
 
 // benchGates returns the handlers of gateways over one store, each with a gate.
-func benchGates(b *testing.B, gates ...*auth.Gate) (all []http.Handler) {
+func benchGates(b *testing.B, gates func(*cas.Store) []*auth.Gate) (all []http.Handler) {
 	b.Helper()
 	dir := b.TempDir()
 	reg, err := sqlite.Open(b.Context(), sqlite.Options{Path: dir + "/registry.db"})
@@ -53,15 +55,15 @@ func benchGates(b *testing.B, gates ...*auth.Gate) (all []http.Handler) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, g := range gates {
+	for _, g := range gates(store) {
 		all = append(all, gateway.New(gateway.Options{Store: store, Gate: g, Metrics: ops.NewMetrics(), Pace: paced(time.Minute, 1024), Log: discard}))
 	}
 	return all
 }
 
 // BenchmarkAuthorised measures what deciding who may do what adds to 32 clients' reads
-// of 4 KiB at once, above the network: nothing is asked, everything may be read, or
-// what a producer has, which is looked up.
+// of 4 KiB at once, above the network: nothing is asked; everything may be read; the same
+// by a token of the registry, which is looked up; or what a producer has, which is, too.
 func BenchmarkAuthorised(b *testing.B) {
 	known := passwords{}
 	for name, grant := range map[string]string{"all": "pull:*", "tenant": "pull:team"} {
@@ -71,15 +73,26 @@ func BenchmarkAuthorised(b *testing.B) {
 		}
 		known[name] = auth.Principal{Name: name, Grants: []auth.Grant{g}}
 	}
-	handlers := benchGates(b, nil, &auth.Gate{Methods: []auth.Method{known}})
+	handlers := benchGates(b, func(store *cas.Store) []*auth.Gate {
+		made := cas.Token{ID: "t", Principal: "registered", Grants: []string{"pull:*"}, Hash: hashOf("registered")}
+		if _, err := store.CreateToken(b.Context(), made, "bench"); err != nil {
+			b.Fatal(err)
+		}
+		tokens := &auth.Tokens{Now: time.Now, Find: (&registered{store: store}).find}
+		return []*auth.Gate{nil, {Methods: []auth.Method{known, tokens}}}
+	})
 	content := random(4096)
 	handlers[0].ServeHTTP(&nowhere{header: http.Header{}}, httptest.NewRequest("PUT", "/v1/packages/team/app/1/files/f", bytes.NewReader(content)))
 	w := httptest.NewRecorder()
 	handlers[0].ServeHTTP(w, httptest.NewRequest("POST", "/v1/blobs", bytes.NewReader(content)))
 	path := w.Header().Get("Location")
 	for _, method := range []string{"HEAD", "GET"} {
-		for _, who := range []string{"", "all", "tenant"} {
+		for _, who := range []string{"", "all", "registered", "tenant"} {
 			h := handlers[min(len(who), 1)]
+			bearer := who
+			if who == "registered" {
+				bearer = tokenOf(who)
+			}
 			b.Run(method+" "+cmp.Or(who, "unasked"), func(b *testing.B) {
 				b.SetParallelism(16)
 				b.ReportAllocs()
@@ -87,7 +100,7 @@ func BenchmarkAuthorised(b *testing.B) {
 					for pb.Next() {
 						r := httptest.NewRequest(method, path, nil)
 						if who != "" {
-							r.Header.Set("Authorization", "Bearer "+who)
+							r.Header.Set("Authorization", "Bearer "+bearer)
 						}
 						to := &nowhere{header: http.Header{}}
 						if h.ServeHTTP(to, r); to.status != 200 {
