@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -237,7 +238,7 @@ func (s *store) spoil(way int, f, other *file, random *rand.Rand) string {
 	case reason == "missing":
 		err = s.main.Delete(context.Background(), key)
 	case s.root != "":
-		err = os.WriteFile(name, content, 0o600) // in place, as rot does
+		err = overwrite(name, content)
 	default:
 		err = put(s.main, key, content)
 	}
@@ -245,6 +246,20 @@ func (s *store) spoil(way int, f, other *file, random *rand.Rand) string {
 		s.t.Fatal(err)
 	}
 	return reason
+}
+
+// overwrite changes a file in place, as rot does: at no time is it shorter than what it
+// becomes, which a reader would rightly find.
+func overwrite(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, 0)
+	if err == nil {
+		err = f.Truncate(int64(len(content)))
+	}
+	return errors.Join(err, f.Close())
 }
 
 func put(b backends.Backend, key string, content []byte) error {
