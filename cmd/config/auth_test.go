@@ -71,6 +71,32 @@ func TestListenNeedsMode(t *testing.T) {
 	}
 }
 
+// What is written as the mode, and is empty, opens nothing: a variable that was meant
+// to have a value is no way to say none.
+func TestEmptyModeIsRefused(t *testing.T) {
+	for _, tc := range []struct{ file, variable string }{
+		{"auth: {mode: tokens}", "ARTIFACTSTORE_AUTH_MODE="},
+		{"", "ARTIFACTSTORE_AUTH_MODE="},
+		{"auth: {mode: []}", ""},
+	} {
+		if _, err := load("f.yaml", tc.file, []string{tc.variable}); err == nil || !strings.Contains(err.Error(), "auth.mode: is empty") {
+			t.Errorf("%q, %q: %v", tc.file, tc.variable, err)
+		}
+	}
+}
+
+// A gateway on loopback that others reach through a proxy needs a mode too.
+func TestProxiesNeedMode(t *testing.T) {
+	for _, behind := range []string{"proxies: [127.0.0.1]", `auth: {external_url: "https://artifacts.example.org"}`} {
+		if _, err := load("f.yaml", behind, nil); err == nil || !strings.Contains(err.Error(), "auth.mode is not written") {
+			t.Errorf("%s: %v", behind, err)
+		}
+		if _, err := load("f.yaml", behind, []string{"ARTIFACTSTORE_AUTH_MODE=none"}); err != nil {
+			t.Errorf("%s, none: %v", behind, err)
+		}
+	}
+}
+
 func TestPrincipalClaimIsSub(t *testing.T) {
 	c, err := load("f.yaml", `auth: {mode: oidc, oidc: [{issuer: "http://127.0.0.1:9", audience: a, rules: [{claims: {sub: "*"}, allow: ["pull:*"]}]}]}`, nil)
 	if err != nil || c.Auth.OIDC[0].PrincipalClaim != "sub" {

@@ -20,6 +20,9 @@ func (m *mistakes) checkAuth(a *Auth) {
 		m.add("auth.mode", "%v", err)
 		return
 	}
+	if len(a.Mode) == 0 && m.rank("auth.mode") == 2 {
+		m.add("auth.mode", "is empty; want %s, or one or several of %s, %s, %s and %s", None, ModeTokens, ModeHtpasswd, ModeOIDC, ModeCertificates)
+	}
 	if len(a.Anonymous) > 0 && !a.Mode.On() {
 		m.add("auth.anonymous", "stands beside mode none, which lets everybody do everything")
 	}

@@ -12,9 +12,26 @@ func (m *mistakes) checkListen(c *Config) {
 	if !ok {
 		return
 	}
-	if len(c.Auth.Mode) == 0 && !isLoopback(host) {
+	if len(c.Auth.Mode) > 0 {
+		return
+	}
+	if behind := c.behind(); behind != "" && isLoopback(host) && len(m.list) == 0 {
+		m.add(behind, "says that others reach the gateway, and auth.mode is not written; write how clients say who they are, such as auth: {mode: tokens}, or write auth: {mode: none} to let everybody do everything")
+	}
+	if !isLoopback(host) {
 		m.add("listen", "%s can be reached from other machines and auth.mode is not written; listen on 127.0.0.1, write how clients say who they are, such as auth: {mode: tokens}, or write auth: {mode: none} to let everybody do everything", quote(c.Listen))
 	}
+}
+
+// behind is the key that says that something before the gateway lets others in, "" for none.
+func (c *Config) behind() string {
+	switch {
+	case len(c.Proxies) > 0:
+		return "proxies"
+	case c.Auth.ExternalURL != "":
+		return "auth.external_url"
+	}
+	return ""
 }
 
 // Loopback reports whether only this machine reaches the gateway.

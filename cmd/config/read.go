@@ -91,6 +91,9 @@ func (m *mistakes) readList(v reflect.Value, node ast.Node, path string) {
 		return
 	}
 	v.SetZero()
+	if v.Type() == reflect.TypeFor[Modes]() && len(list.Values) == 0 {
+		m.shape(placeOf(node), path, "is empty; write how clients say who they are, or none")
+	}
 	if len(list.Values) > 0 {
 		v.Set(reflect.MakeSlice(v.Type(), len(list.Values), len(list.Values)))
 	}
