@@ -217,6 +217,25 @@ func TestTokenFlow(t *testing.T) {
 	h.do(401, "GET", "/v1/auth/token"+scope("repository:team/app:push"), "", bearer(pull)...)
 }
 
+// A signed token is good for the repositories that it names, and not for what its
+// holder has stored elsewhere.
+func TestSignedTokenReadsNoLease(t *testing.T) {
+	gate := signing(t, &sharedKeys{})
+	tokens := gate.Methods[0].(*auth.Tokens)
+	tokens.Configured[0].Grants = grantsOf(t, "pull:team/app", "push:team/app", "push:ci", "delete:team/app")
+	h := open(t, changes{gate: gate})
+	ci := []string{"Authorization", basic("docker", ciSecret)}
+	h.do(201, "POST", "/v1/blobs", "kept elsewhere", ci...)
+	at := "/v1/blobs/" + sha([]byte("kept elsewhere"))
+	h.do(200, "GET", at, "", ci...)
+	token := h.token("GET", "?scope=repository:team/app:pull,push,delete", "", ci...).Token
+	signed := []string{"Authorization", "Bearer " + token}
+	h.do(404, "GET", at, "", signed...)
+	h.do(404, "DELETE", at, "", signed...)
+	h.do(202, "POST", "/v2/team/app/blobs/uploads/?mount="+sha([]byte("kept elsewhere")), "", signed...)
+	h.do(200, "GET", at, "", ci...)
+}
+
 func TestTokenForms(t *testing.T) {
 	h := open(t, changes{gate: signing(t, &sharedKeys{})})
 	form := func(pairs ...string) string {

@@ -11,7 +11,7 @@ import (
 
 // Reach returns nil where a request's principal may read a blob that is named by its
 // digest alone: it may read everything, or something that refers to the blob or shows
-// it, or it has a lease of its own. Otherwise the blob is [cas.ErrBlobUnknown], as one
+// it, or it has a lease of its own, which a signed token does not count. Otherwise the blob is [cas.ErrBlobUnknown], as one
 // is that is not there, and takes as long to be found so. It is asked before anything
 // else is.
 func Reach(ctx context.Context, s *cas.Store, d digest.Digest) error {
@@ -19,8 +19,13 @@ func Reach(ctx context.Context, s *cas.Store, d digest.Digest) error {
 	if may == nil {
 		return nil
 	}
+	who := auth.From(ctx)
+	holder := leaseholder(who)
+	if who.Scoped { // it is good for what it names: leases may be of anything
+		holder = ""
+	}
 	wait := Even(ctx)
-	ok, err := s.Reaches(ctx, d, leaseholder(auth.From(ctx)), may)
+	ok, err := s.Reaches(ctx, d, holder, may)
 	if err == nil && !ok {
 		wait()
 		err = fmt.Errorf("%s: %w", d, cas.ErrBlobUnknown)
