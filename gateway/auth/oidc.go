@@ -114,7 +114,7 @@ func (o *OIDC) identify(ctx context.Context, by *issuer, text string) (Principal
 	case errors.Is(err, ErrUnavailable):
 		return Principal{}, err
 	case err != nil:
-		o.log.Info("a token of an issuer is not taken", "issuer", by.URL, "audience", by.Audience, "error", err)
+		o.log.Info("a token of an issuer is not taken", "issuer", by.URL, "audience", by.Audience, "error", fmt.Sprintf("%.500s", err.Error()))
 		return Principal{}, ErrCredentials
 	}
 	s.keys = now // not those that were perhaps read meanwhile: then it is checked once more

@@ -18,6 +18,7 @@ type Scope struct {
 const (
 	maxScopes    = 64
 	maxScopeName = 255
+	maxActions   = 16
 )
 
 var (
@@ -56,6 +57,8 @@ func parseScope(text string) (Scope, error) {
 		return Scope{}, fmt.Errorf("%.80q is not the type of a scope; want repository or registry", s.Type)
 	case len(s.Name) > maxScopeName || !scopeName.MatchString(s.Name):
 		return Scope{}, fmt.Errorf("%.80q is not the name of a repository", s.Name)
+	case len(s.Actions) > maxActions:
+		return Scope{}, fmt.Errorf("a scope with %d actions; want %d at most", len(s.Actions), maxActions)
 	case slices.ContainsFunc(s.Actions, func(a string) bool { return !action.MatchString(a) }):
 		return Scope{}, fmt.Errorf("%.80q are not actions; want some of pull, push and delete, parted by commas", rest[at+1:])
 	}

@@ -30,7 +30,7 @@ func TestParseScopes(t *testing.T) {
 	for _, text := range []string{
 		"repository", "repository:a", ":a:pull", "repository::pull", "repository:A:pull", "repository:a/../b:pull", "repository:/a:pull",
 		"repository:a:PULL", "repository:a:pull;push", "repository:a:b:pull", "repository:*:pull", "Repository:a:pull", "repository:a%2fb:pull",
-		"repository:" + strings.Repeat("a", 256) + ":pull", strings.Repeat("repository:a:pull ", maxScopes+1), "repository:=a:pull",
+		"repository:" + strings.Repeat("a", 256) + ":pull", "repository:a:" + strings.Repeat("*,", maxActions) + "*", strings.Repeat("repository:a:pull ", maxScopes+1), "repository:=a:pull",
 	} {
 		if all, err := ParseScopes(text); err == nil {
 			t.Errorf("%.80q is %v", text, all)
