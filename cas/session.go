@@ -257,11 +257,19 @@ var errBytesGone = fmt.Errorf("its bytes are gone: %w", ErrUploadUnknown)
 // before can go on, and resumes it; one that has none yet begins. A session
 // that is gone on with does not expire meanwhile. With errBytesGone the upload
 // is one of bytes that may have become an object.
+//
+// Between the claim and the resuming nobody else of this process takes the session up:
+// who resumed late would take back what a later claim has acknowledged by then.
 func (s *Store) takeUp(ctx context.Context, b backends.Backend, u registry.Upload) (registry.Upload, backends.Upload, error) {
 	if u.State == nil {
 		up, err := b.Begin(ctx, backends.Hint{Size: -1})
 		return u, up, backendError("begin upload "+u.ID, u.BackendID, err)
 	}
+	done, err := s.takers.take(ctx, u.ID)
+	if err != nil {
+		return u, nil, err
+	}
+	defer done()
 	u.ExpiresAt = s.sessionEnd()
 	claimed, err := s.reg.SaveUpload(ctx, u)
 	if err != nil {

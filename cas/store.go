@@ -72,6 +72,7 @@ type Store struct {
 	tasks      sync.Map // names of tasks in which it takes part
 	now        func() time.Time
 	sleep      func(context.Context, time.Duration) error
+	takers     takers
 	doubts     chan doubtful // locations to be examined by RunVerifications
 	log        *slog.Logger
 }
