@@ -2,6 +2,7 @@ package cas_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"sync"
@@ -374,4 +375,42 @@ func TestSessionReadEarly(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.mustRead(both)
+}
+
+// A request that is between its claim of a session and the resuming lets no other of
+// the process have anything acknowledged: it would take that back.
+func TestSessionTakenUpInOneStep(t *testing.T) {
+	s := noFault()
+	h := open(t, options{seam: s})
+	id := h.begin(head)
+	var once sync.Once
+	later := make(chan error, 1)
+	s.before = func(call string) {
+		if call != "resume" {
+			return
+		}
+		once.Do(func() {
+			ended := make(chan struct{})
+			go func() {
+				_, err := h.store.AppendUpload(t.Context(), id, at(int64(len(head)), tail))
+				later <- err
+				close(ended)
+			}()
+			select {
+			case <-ended: // too early: it has gone on with what is being taken up
+			case <-time.After(200 * time.Millisecond):
+			}
+		})
+	}
+	_, first := h.store.AppendUpload(t.Context(), id, at(int64(len(head)), tail))
+	second := <-later
+	if (first == nil) == (second == nil) {
+		t.Fatalf("%v, and %v", first, second)
+	}
+	wantError(t, cmp.Or(first, second), cas.ErrUploadChanged)
+	h.mustBeAt(id, len(both))
+	if _, err := h.finish(id, at(int64(len(both)), nil), of(digest.SHA256, both)); err != nil {
+		t.Fatalf("what was acknowledged is gone: %v", err)
+	}
+	h.mustRead(both)
 }
