@@ -177,15 +177,11 @@ func (h *Htpasswd) sum(c Credentials, hash string) (sum [sha256.Size]byte) {
 }
 
 func (h *Htpasswd) remembers(key [sha256.Size]byte) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	until, ok := h.good.get(key)
 	return ok && h.o.Now().Before(until)
 }
 
 func (h *Htpasswd) remember(key [sha256.Size]byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.good.put(key, h.o.Now().Add(remembered))
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -46,9 +45,7 @@ type Issuer struct {
 	ring   *keyring
 	holder func(context.Context, [sha256.Size]byte) (Principal, error)
 	now    func() time.Time
-
-	mu   sync.Mutex
-	seen *bounded[[sha256.Size]byte, signed] // whose signature was good
+	seen   *bounded[[sha256.Size]byte, signed] // whose signature was good
 }
 
 // Bounds of what is remembered: some 10 MiB.

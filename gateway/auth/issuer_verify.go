@@ -29,7 +29,7 @@ func (i *Issuer) Identify(ctx context.Context, c Credentials) (Principal, bool, 
 }
 
 func (i *Issuer) sawIt(text string) bool {
-	_, ok := i.recall(sha256.Sum256([]byte(text)))
+	_, ok := i.seen.get(sha256.Sum256([]byte(text)))
 	return ok
 }
 
@@ -40,7 +40,7 @@ func (i *Issuer) verify(ctx context.Context, text, audience string) (signed, err
 		return signed{}, ErrCredentials
 	}
 	sum := sha256.Sum256([]byte(text))
-	t, ok := i.recall(sum)
+	t, ok := i.seen.get(sum)
 	if ok {
 		if _, err := i.ring.find(ctx, t.key); err != nil {
 			return signed{}, err
@@ -51,7 +51,7 @@ func (i *Issuer) verify(ctx context.Context, text, audience string) (signed, err
 			return signed{}, err
 		}
 		if len(text) <= maxSeenBytes {
-			i.remember(sum, t)
+			i.seen.put(sum, t)
 		}
 	}
 	now := i.now()
@@ -86,18 +86,6 @@ func (i *Issuer) open(ctx context.Context, text string) (t signed, err error) {
 		t.grants = append(t.grants, g)
 	}
 	return t, nil
-}
-
-func (i *Issuer) recall(sum [sha256.Size]byte) (signed, bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.seen.get(sum)
-}
-
-func (i *Issuer) remember(sum [sha256.Size]byte, t signed) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.seen.put(sum, t)
 }
 
 // issuerOf returns who a JSON web token says has signed it, of which nothing is

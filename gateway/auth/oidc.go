@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -25,9 +24,7 @@ type OIDC struct {
 	issuers map[string][]*issuer // by their URL
 	now     func() time.Time
 	log     *slog.Logger
-
-	mu   sync.Mutex
-	seen *bounded[[sha256.Size]byte, shown]
+	seen    *bounded[[sha256.Size]byte, shown]
 }
 
 // OIDCIssuer is one whose tokens are taken.
@@ -106,7 +103,7 @@ func (o *OIDC) identify(ctx context.Context, by *issuer, text string) (Principal
 		return Principal{}, err
 	}
 	sum := sha256.Sum256([]byte(by.Audience + "\x00" + text))
-	if s, ok := o.recall(sum); ok && s.keys == now && o.now().Before(s.expires) {
+	if s, ok := o.seen.get(sum); ok && s.keys == now && o.now().Before(s.expires) {
 		return s.Principal, nil
 	}
 	s, err := o.check(ctx, by, text)
@@ -119,7 +116,7 @@ func (o *OIDC) identify(ctx context.Context, by *issuer, text string) (Principal
 	}
 	s.keys = now // not those that were perhaps read meanwhile: then it is checked once more
 	if len(text) <= maxSeenBytes {
-		o.remember(sum, s)
+		o.seen.put(sum, s)
 	}
 	return s.Principal, nil
 }
@@ -150,18 +147,6 @@ func (o *OIDC) check(ctx context.Context, by *issuer, text string) (s shown, err
 	s.expires = token.Expiry
 	s.Principal, err = by.principal(claims)
 	return s, err
-}
-
-func (o *OIDC) recall(sum [sha256.Size]byte) (shown, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.seen.get(sum)
-}
-
-func (o *OIDC) remember(sum [sha256.Size]byte, s shown) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.seen.put(sum, s)
 }
 
 // principal says who has certain claims, by the first rule that matches them.
