@@ -225,19 +225,27 @@ func (s *suite) race(ups [2]backends.Upload, head []byte, tails [2][]byte, round
 			}
 		}
 	}
+	commit := func(i int) {
+		for _, u := range ups {
+			if u != nil && s.Settle != nil {
+				s.Settle(u)
+			}
+		}
+		try(i, func() error { return ups[i].Commit(s.Context(), key(i)) })
+	}
 	order := [2]int{round % 2, 1 - round%2}
 	for half := range 2 {
 		for _, i := range order {
 			part := tails[i][half*len(tails[i])/2 : (half+1)*len(tails[i])/2]
 			try(i, func() error { return second(ups[i].Write(part)) })
 			if half == 1 && round >= 2 {
-				try(i, func() error { return ups[i].Commit(s.Context(), key(i)) })
+				commit(i)
 			}
 		}
 	}
 	for _, i := range order {
 		if round < 2 {
-			try(i, func() error { return ups[i].Commit(s.Context(), key(i)) })
+			commit(i)
 		}
 	}
 	if failed[0] && failed[1] && !s.Spoils {

@@ -66,6 +66,11 @@ type Options struct {
 	// may spoil the upload of the other, so that neither can commit.
 	Spoils bool
 
+	// Settle, where it is set, waits until what an upload was given has arrived.
+	// It is for a service that may take the part another process has on its way
+	// into an object it is just completing. Default: nothing is waited for.
+	Settle func(backends.Upload)
+
 	// Rounds is how often an object is replaced under its readers. Default 20.
 	Rounds int
 }
