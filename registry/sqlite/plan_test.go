@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"database/sql/driver"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -65,12 +64,12 @@ func TestPlans(t *testing.T) {
 		"holds": selectHolds, "references": selectReferences, "leases of a blob": selectLeases, "idle since": selectIdleSince, "old packages": selectExpirable,
 		"shown by sha256": selectShownBy[digest.SHA256], "shown by blake3": selectShownBy[digest.BLAKE3], "shown by sha512": selectShownBy[digest.SHA512],
 		"removal": selectRemoval, "removals of a blob": selectRemovalsOf, "removals": selectRemovals, "walk of blobs": selectCollectable,
-		"walk of all packages":         walkOf("packages", "position", rangeAll),
-		"walk of a producer":           walkOf("packages", "position", rangeProducer),
-		"walk of a name":               walkOf("packages", "position", rangeName),
-		"walk of a label":              walkOf("package_labels", "package", rangeLabel+rangeAll),
-		"walk of a producer's label":   walkOf("package_labels", "package", rangeLabel+rangeProducer),
-		"walk of a label under a name": walkOf("package_labels", "package", rangeLabel+rangeName),
+		"walk of all packages":         walkOf(false, rangeAll, ""),
+		"walk of a producer":           walkOf(false, rangeProducer, ""),
+		"walk of a name":               walkOf(false, rangeName, ""),
+		"walk of a label":              walkOf(true, rangeAll, hasLabels),
+		"walk of a producer's label":   walkOf(true, rangeProducer, hasLabels),
+		"walk of a label under a name": walkOf(true, rangeName, hasLabels),
 		"claim":                        claim, "token": selectToken, "claim renewed": renewClaim, "claim released": releaseClaim,
 		"state": selectState, "state set": setState,
 		"token created": applyTokenCreated, "token revoked": applyTokenRevoked,
@@ -90,10 +89,6 @@ func TestPlans(t *testing.T) {
 		}
 		t.Logf("%s: %s", name, strings.Join(plan, "; "))
 	}
-}
-
-func walkOf(table, position, within string) string {
-	return fmt.Sprintf(walkPackages, table, position, within, hasLabels)
 }
 
 func explain(t *testing.T, path, sql string) [][]driver.Value {

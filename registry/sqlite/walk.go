@@ -55,15 +55,16 @@ func nextWindow(size, passed, left int) int {
 	return min(10*size, left*size*3/(2*passed)+1)
 }
 
-// walkPackages is a window of a walk through packages: %[1]s is the table, with the
-// package's row in column %[2]s, %[3]s the range, and %[4]s what else must hold.
+// walkPackages is a window of a walk through packages, see walkOf: %[1]s is the table,
+// with the columns %[2]s, %[3]s the range, %[4]s where what is asked is, in table %[5]s, and
+// %[6]s what else must hold.
 const walkPackages = `
 WITH walked AS MATERIALIZED (
-  SELECT %[2]s AS position, producer, name, version FROM %[1]s WHERE %[3]s
+  SELECT %[2]s, producer, name, version FROM %[1]s WHERE %[3]s
   ORDER BY producer, name, version LIMIT ?9 + 0
 ), passed AS (
-  SELECT p.position FROM walked CROSS JOIN packages p ON p.position = walked.position
-  WHERE (?4 = '' OR p.name = ?4) AND (?5 = '' OR p.format = ?5) AND (?6 = '' OR p.state = ?6) AND (?7 = '' OR p.retention_class = ?7) %[4]s
+  SELECT %[5]s.position FROM %[4]s
+  WHERE (?4 = '' OR %[5]s.name = ?4) AND (?5 = '' OR %[5]s.format = ?5) AND (?6 = '' OR %[5]s.state = ?6) AND (?7 = '' OR %[5]s.retention_class = ?7) %[6]s
   ORDER BY walked.producer, walked.name, walked.version LIMIT ?10 + 0
 )
 SELECT walk.n, last.producer, last.name, last.version, ` + packageColumns + `
@@ -85,26 +86,32 @@ const (
     SELECT 1 FROM package_labels l WHERE l.package = p.position AND l.key = wanted.key AND l.value = wanted.value))`
 )
 
+// walkOf is the query of a window, of all packages or of those with a label. What is
+// asked of a package is in the index packages_listed: of one that does not pass no row
+// is read. Of those with a label it is looked up.
+func walkOf(label bool, within, more string) string {
+	if label {
+		return fmt.Sprintf(walkPackages, "package_labels", "package AS position", rangeLabel+within, "walked CROSS JOIN packages p ON p.position = walked.position", "p", more)
+	}
+	return fmt.Sprintf(walkPackages, "packages", "position, format, state, retention_class", within, "walked", "walked", more)
+}
+
 // ListPackages implements registry.Retention.
 func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, after registry.PackageKey, limit int) ([]registry.Package, registry.PackageKey, error) {
-	table, position, label := "packages", "position", ""
 	keys := slices.Sorted(maps.Keys(f.Labels))
-	if len(keys) > 0 {
-		table, position, label = "package_labels", "package", rangeLabel
-	}
 	within, after, some := rangeOf(f, after)
 	if !some || limit <= 0 {
 		return nil, registry.PackageKey{}, nil
 	}
 	args := []driver.Value{nil, nil, nil, f.Name, string(f.Format), string(f.State), f.RetentionClass, wanted(f.Labels), nil, nil}
-	if label != "" {
+	if len(keys) > 0 {
 		args = append(args, keys[0], f.Labels[keys[0]])
 	}
 	labels := ""
 	if len(keys) > 1 {
 		labels = hasLabels
 	}
-	sql := fmt.Sprintf(walkPackages, table, position, label+within, labels)
+	sql := walkOf(len(keys) > 0, within, labels)
 	var page []registry.Package
 	end, err := walk(limit, walkRows, func(size int) (n, left int, err error) {
 		copy(args, []driver.Value{after.Producer, after.Name, after.Version})
