@@ -20,6 +20,7 @@ import (
 	"artifactstore/gateway"
 	"artifactstore/gateway/limit"
 	"artifactstore/gateway/ops"
+	"artifactstore/gateway/process"
 	"artifactstore/registry"
 )
 
@@ -59,8 +60,8 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 }
 
 func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
-	widen()
-	defer runtime.KeepAlive(spare())
+	process.Widen()
+	defer runtime.KeepAlive(process.Spare())
 	if w := exposed(c); w != "" {
 		log.Warn(w)
 	}

@@ -15,5 +15,4 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 deploy/dev/postgres.sh up "$dir/postgres" --while $$ >&2
 url=$(sed -n 's/^ARTIFACTSTORE_TEST_POSTGRES=//p' "$dir/postgres/env")
-# As many threads as serve takes (cmd/artifactstore/schedule.go).
-GOMAXPROCS=${GOMAXPROCS:-$((4 * $(nproc)))} bin/scale -dir "$dir" "$@" "sqlite:$dir/registry.db" "$url"
+bin/scale -dir "$dir" "$@" "sqlite:$dir/registry.db" "$url"

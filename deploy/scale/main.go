@@ -19,9 +19,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
+	"artifactstore/gateway/process"
 	"artifactstore/registry"
 	"artifactstore/registry/postgres"
 	"artifactstore/registry/sqlite"
@@ -36,6 +38,8 @@ func main() {
 	flag.IntVar(&o.samples, "samples", 3000, "requests a row")
 	flag.IntVar(&o.clients, "clients", 4, "clients at once")
 	flag.Parse()
+	process.Widen()
+	defer runtime.KeepAlive(process.Spare())
 	if err := run(context.Background(), o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)

@@ -7,11 +7,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"artifactstore/gateway/process"
 )
 
 // A gateway runs more threads than there are processors, or as many as it is told.
 func TestThreads(t *testing.T) {
-	for env, want := range map[string]int{"GOMAXPROCS=": slotsPerProcessor * runtime.GOMAXPROCS(0), "GOMAXPROCS=3": 3} {
+	for env, want := range map[string]int{"GOMAXPROCS=": process.SlotsPerProcessor * runtime.GOMAXPROCS(0), "GOMAXPROCS=3": 3} {
 		s := start(t, shipped(t), t.TempDir(), env)
 		answer, err := http.Get(s.url + "/metrics")
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"os"
@@ -9,14 +9,14 @@ import (
 // waits in a system call counts for at least 20 µs, and in a gateway that syncs
 // every put most of them do: requests then lie unread in their sockets, and the
 // writer of the registry waits for its turn, while the processors are idle. With
-// slotsPerProcessor times as many the kernel always has a thread to run. It halves
+// SlotsPerProcessor times as many the kernel always has a thread to run. It halves
 // the time of a small put and costs nothing elsewhere (make bench).
-const slotsPerProcessor = 4
+const SlotsPerProcessor = 4
 
-// widen lets more threads run Go code than there are processors. An operator who
+// Widen lets more threads run Go code than there are processors. An operator who
 // sets GOMAXPROCS gets just that.
-func widen() {
+func Widen() {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(slotsPerProcessor * runtime.GOMAXPROCS(0))
+		runtime.GOMAXPROCS(SlotsPerProcessor * runtime.GOMAXPROCS(0))
 	}
 }

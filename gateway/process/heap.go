@@ -1,4 +1,7 @@
-package main
+// Package process fits the Go runtime of a process to a gateway: how many threads run,
+// and when the heap is collected. It is apart from the program so that a benchmark
+// measures what is served.
+package process
 
 import (
 	"os"
@@ -18,10 +21,10 @@ const (
 	growthShare = 20 // percent
 )
 
-// spare sets the share and returns memory that the collector counts as live and
+// Spare sets the share and returns memory that the collector counts as live and
 // that nobody ever touches, so that the machine never backs it; the caller keeps
 // it alive. An operator who sets GOGC or GOMEMLIMIT gets just that.
-func spare() []byte {
+func Spare() []byte {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil
 	}
