@@ -72,6 +72,7 @@ var (
 
 	PackageCreatedSQL     = packageCreatedSQL
 	PackagesSQL           = packagesSQL(afterKey)
+	OpenPackagesSQL       = packagesSQL(onlyOpen + afterKey)
 	PackagesOfProducerSQL = packagesSQL(afterInProducer)
 	PackagesOfNameSQL     = packagesSQL(afterInName)
 	LabelledSQL           = labelledSQL(afterKey)

@@ -17,6 +17,9 @@ const (
 	afterInProducer = `producer = $3 AND (name, version) > ($4, $5)`
 	afterInName     = `producer = $3 AND name = $4 AND version > $5`
 
+	// onlyOpen lets a walk read the index packages_open, where the state is no parameter.
+	onlyOpen = `state = 'open' AND `
+
 	keyOrder = `producer, name, version`
 
 	packagePasses = `(($6::text = '' OR w.name = $6) AND ($7::text = '' OR w.format = $7) AND ($8::text = '' OR w.state = $8)
@@ -43,6 +46,9 @@ func (r *Registry) ListPackages(ctx context.Context, f registry.PackageFilter, a
 		return nil, registry.PackageKey{}, ctx.Err()
 	}
 	sql, label := packagesSQL(within), []any(nil)
+	if f.State == registry.Open {
+		sql = packagesSQL(onlyOpen + within)
+	}
 	if len(f.Labels) > 0 {
 		key := slices.Min(slices.Collect(maps.Keys(f.Labels)))
 		sql, label = labelledSQL(within), []any{key, f.Labels[key]}
