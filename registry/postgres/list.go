@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// firstPage is how many rows a list reads at first: most callers want no more than a
-// hundred, and see by one more whether there are others. Each page after it is twice as
+// firstPage is how many rows a list reads at first: most callers want a hundred, and see
+// by one more whether there are others. Each page after it is twice as
 // long, so that what is read and not wanted is not much.
-const firstPage = 128
+const firstPage = 101
 
 // list yields what a query finds after a key, a page at a time: it holds no
 // connection and no snapshot while the caller works.
