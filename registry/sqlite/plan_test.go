@@ -40,6 +40,7 @@ func TestPlans(t *testing.T) {
 		"page":       regexp.MustCompile(`^SCAN referrer$`),
 		"count":      regexp.MustCompile(`^SCAN (named|\(subquery-\d+\))$|^USE TEMP B-TREE FOR GROUP BY$`),
 	}
+	fromIndex := map[string]bool{"walk of all packages": true, "walk of a producer": true, "walk of a name": true}
 	for name, sql := range map[string]string{
 		"blob by sha256": selectBySHA256, "blob by blake3": selectByBLAKE3, "blob by sha512": selectBySHA512,
 		"blobs": selectBlobs, "failed": selectFailed, "totals": selectTotals,
@@ -86,6 +87,9 @@ func TestPlans(t *testing.T) {
 			if slow && !known && !small.MatchString(detail) {
 				t.Errorf("%s: %s", name, detail)
 			}
+		}
+		if listed := "SEARCH packages USING COVERING INDEX packages_listed"; fromIndex[name] && !strings.Contains(strings.Join(plan, "; "), listed) {
+			t.Errorf("%s: %s; want %s: of a package that does not pass no row is read", name, strings.Join(plan, "; "), listed)
 		}
 		t.Logf("%s: %s", name, strings.Join(plan, "; "))
 	}
