@@ -46,17 +46,20 @@ func main() {
 	flag.DurationVar(&o.round, "round", 3*time.Second, "how long a round of small requests lasts")
 	flag.Int64Var(&o.size, "size", 1<<30, "bytes of the large blob")
 	flag.Int64Var(&o.touch, "touch", 6<<30, "bytes of memory to touch beforehand")
-	flag.StringVar(&o.only, "only", "", "the one row to measure; with -s3: puts, appends or transfers")
+	flag.StringVar(&o.only, "only", "", "the one row to measure; with -s3: puts, appends, transfers or together")
 	flag.BoolVar(&o.keep, "keep", false, "keep the directory")
 	registries := flag.String("registries", "", "NAME=PROGRAM,... of distribution's registry in some versions: measure the OCI face beside them")
 	s3 := flag.String("s3", "", "http://ACCESS:SECRET@HOST:PORT/BUCKET of a Ceph RGW: measure the gateway before it")
 	postgres := flag.String("postgres", "", "with -s3: the URL of an empty PostgreSQL database")
 	reference := flag.String("minimal", "", "serve this directory as the reference, and do nothing else")
+	relayTo := flag.String("relay", "", "pass connections on to this address, and do nothing else")
 	flag.Parse()
 
 	var err error
 	if *reference != "" {
 		err = serveMinimal(*reference)
+	} else if *relayTo != "" {
+		err = serveRelay(*relayTo)
 	} else if *s3 != "" {
 		err = runS3(o, *s3, *postgres)
 	} else if *registries != "" {

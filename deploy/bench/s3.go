@@ -32,7 +32,9 @@ routing:
 // s3Bench is a gateway before a bucket, and the SDK before the same.
 type s3Bench struct {
 	w        *workload
+	server   s3test.Server
 	bare     *s3test.Bare
+	relayed  *s3test.Bare // through a relay
 	recorder *s3test.Recorder
 	gateway  *server
 	serial   int
@@ -42,7 +44,11 @@ type s3Bench struct {
 
 // runS3 measures what a gateway costs before a bucket, and what PostgreSQL costs
 // beside SQLite, and prints a table. Small puts come first (see the package
-// comment).
+// comment). Transfers are measured twice, as deploy/dev/bench-s3.sh has it: with the
+// service on processors of its own, as it is wherever it is used, and together with
+// it on the same ones. There a rate is what processors have left, and no target is set:
+// beside the gateway is a relay instead, which shows what it costs there to stand
+// between at all.
 func runS3(o options, address, postgres string) error {
 	gateway, dir, remove, err := place(o)
 	if err != nil {
@@ -57,7 +63,8 @@ func runS3(o options, address, postgres string) error {
 	}{
 		{"puts", func() error { return smallPutsOnBoth(t, w, gateway, dir, postgres) }},
 		{"appends", func() error { return appendsOnBoth(t, o, dir, postgres) }},
-		{"transfers", func() error { return transfers(t, w, gateway, dir, address) }},
+		{"transfers", func() error { return transfers(t, w, gateway, dir, address, (*s3Bench).transfers) }},
+		{"together", func() error { return transfers(t, w, gateway, dir, address, (*s3Bench).together) }},
 	} {
 		if o.only != "" && o.only != part.name {
 			continue
@@ -92,13 +99,13 @@ func smallPutsOnBoth(t *table, w *workload, gateway, dir, postgres string) error
 }
 
 // transfers compares large uploads and downloads with those of the SDK.
-func transfers(t *table, w *workload, gateway, dir, address string) error {
+func transfers(t *table, w *workload, gateway, dir, address string, measure func(*s3Bench, *table) error) error {
 	b, stop, err := newS3Bench(w, gateway, dir, address)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	return b.transfers(t)
+	return measure(b, t)
 }
 
 func newS3Bench(w *workload, gateway, dir, address string) (b *s3Bench, stop func(), err error) {
@@ -106,7 +113,7 @@ func newS3Bench(w *workload, gateway, dir, address string) (b *s3Bench, stop fun
 	if err != nil {
 		return nil, nil, err
 	}
-	b = &s3Bench{w: w, bare: s3test.NewBare(server, partBytes, partsAtOnce)}
+	b = &s3Bench{w: w, server: server, bare: s3test.NewBare(server, partBytes, partsAtOnce)}
 	if b.recorder, err = s3test.NewRecorder(server.EndpointURL); err != nil {
 		return nil, nil, err
 	}

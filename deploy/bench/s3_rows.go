@@ -8,22 +8,26 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"artifactstore/backends/s3/s3test"
 )
 
 func (b *s3Bench) transfers(t *table) error {
-	if err := b.uploads(t); err != nil {
+	turns, err := b.uploads(t, b.bareUpload, b.post, b.put)
+	if err != nil {
 		return err
 	}
-	if err := t.compare("download: gateway / SDK", "GiB", 0.9, b.get, b.bareGet); err != nil {
+	t.row("upload, digest unknown: gateway / SDK", "GiB", 0.85, turns[1], turns[0])
+	t.row("upload, digest known: gateway / SDK", "GiB", 0.85, turns[2], turns[0])
+	if turns, err = t.turns("download", b.bareGet, b.get); err != nil {
 		return err
 	}
+	t.row("download: gateway / SDK", "GiB", 0.9, turns[1], turns[0])
 	return b.copies(t)
 }
 
-// uploads measures three sides in each round: the SDK, the gateway without the
-// digest and the gateway with it.
-func (b *s3Bench) uploads(t *table) error {
-	sides := []func() (turn, string, error){b.bareUpload, b.post, b.put}
+// uploads measures sides in each round, the order changing.
+func (b *s3Bench) uploads(t *table, sides ...func() (turn, string, error)) ([][]turn, error) {
 	turns := make([][]turn, len(sides))
 	for round := range t.rounds {
 		var keys []string
@@ -31,7 +35,7 @@ func (b *s3Bench) uploads(t *table) error {
 			k := (i + round) % len(sides)
 			one, key, err := sides[k]()
 			if err != nil {
-				return fmt.Errorf("upload: %w", err)
+				return nil, fmt.Errorf("upload: %w", err)
 			}
 			turns[k], keys = append(turns[k], one), append(keys, key)
 		}
@@ -39,22 +43,22 @@ func (b *s3Bench) uploads(t *table) error {
 			keys = slices.DeleteFunc(keys, func(k string) bool { return k == b.key })
 		}
 		if err := b.forget(keys...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	t.row("upload, digest unknown: gateway / SDK", "GiB", 0.85, turns[1], turns[0])
-	t.row("upload, digest known: gateway / SDK", "GiB", 0.85, turns[2], turns[0])
-	return nil
+	return turns, nil
 }
 
 func (b *s3Bench) gib() float64 { return float64(b.w.o.size) / (1 << 30) }
 
-func (b *s3Bench) bareUpload() (turn, string, error) {
+func (b *s3Bench) bareUpload() (turn, string, error) { return b.uploadBy(b.bare) }
+
+func (b *s3Bench) uploadBy(sdk *s3test.Bare) (turn, string, error) {
 	b.serial++
 	key := fmt.Sprintf("bare/%d", b.serial)
 	first := b.w.unique(slices.Clone(b.w.random[:64]))
 	t, err := own(func() (float64, error) {
-		return b.gib(), b.bare.Upload(context.Background(), key, first, b.w.random, b.w.o.size)
+		return b.gib(), sdk.Upload(context.Background(), key, first, b.w.random, b.w.o.size)
 	})
 	return t, key, err
 }
@@ -104,10 +108,12 @@ func keyOf(prefix, sum string) string {
 
 func (b *s3Bench) get() (turn, error) { return b.w.download(b.gateway) }
 
-func (b *s3Bench) bareGet() (turn, error) {
+func (b *s3Bench) bareGet() (turn, error) { return b.getBy(b.bare) }
+
+func (b *s3Bench) getBy(sdk *s3test.Bare) (turn, error) {
 	return own(func() (float64, error) {
 		for range downloads {
-			if n, err := b.bare.Download(context.Background(), b.key); err != nil || n != b.w.o.size {
+			if n, err := sdk.Download(context.Background(), b.key); err != nil || n != b.w.o.size {
 				return 0, fmt.Errorf("%d bytes: %w", n, err)
 			}
 		}

@@ -20,30 +20,51 @@ func newTable(o options) *table {
 
 // compare runs both sides in each round, the order changing, and prints the row.
 func (t *table) compare(name, unit string, bound float64, side, reference func() (turn, error)) error {
-	turns := [2][]turn{}
-	for i := range t.rounds {
-		for k := range 2 {
-			k = (k + i) % 2
-			one, err := []func() (turn, error){side, reference}[k]()
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			turns[k] = append(turns[k], one)
-		}
+	turns, err := t.turns(name, side, reference)
+	if err != nil {
+		return err
 	}
 	t.row(name, unit, bound, turns[0], turns[1])
 	return nil
 }
 
-// row prints a comparison of rates.
+// turns lets each side have its turn in each round, the order changing.
+func (t *table) turns(name string, sides ...func() (turn, error)) ([][]turn, error) {
+	turns := make([][]turn, len(sides))
+	for i := range t.rounds {
+		for k := range sides {
+			k = (k + i) % len(sides)
+			one, err := sides[k]()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			turns[k] = append(turns[k], one)
+		}
+	}
+	return turns, nil
+}
+
+// row prints a comparison of rates with its target.
 func (t *table) row(name, unit string, bound float64, side, reference []turn) {
+	ratio, cells := compared(name, unit, side, reference)
+	t.print(append(cells, fmt.Sprintf(">= %.2f", bound), t.verdict(ratio >= bound))...)
+}
+
+// plain prints a comparison of rates that no target depends on.
+func (t *table) plain(name, unit string, side, reference []turn) {
+	_, cells := compared(name, unit, side, reference)
+	t.print(append(cells, "", "")...)
+}
+
+// compared returns the median of the rounds' ratios and the cells of a row up to it.
+func compared(name, unit string, side, reference []turn) (ratio float64, cells []string) {
 	var ratios []float64
 	for i := range side {
 		ratios = append(ratios, side[i].rate()/reference[i].rate())
 	}
-	ratio := median(ratios)
-	t.print(name, rateAndCost(unit, side), rateAndCost(unit, reference),
-		fmt.Sprintf("%.2f (%.2f to %.2f)", ratio, slices.Min(ratios), slices.Max(ratios)), fmt.Sprintf(">= %.2f", bound), t.verdict(ratio >= bound))
+	ratio = median(ratios)
+	return ratio, []string{name, rateAndCost(unit, side), rateAndCost(unit, reference),
+		fmt.Sprintf("%.2f (%.2f to %.2f)", ratio, slices.Min(ratios), slices.Max(ratios))}
 }
 
 func rateAndCost(unit string, turns []turn) string {
