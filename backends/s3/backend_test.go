@@ -279,6 +279,8 @@ func TestRotatedKeys(t *testing.T) {
 	var reads atomic.Int64
 	o := options(s3test.Server{EndpointURL: front.URL, Bucket: "b"}, "p")
 	o.maxBackoff = time.Millisecond
+	now := time.Now()
+	o.Now = func() time.Time { return now }
 	o.Credentials = func(context.Context) (string, string, error) {
 		reads.Add(1)
 		text, err := os.ReadFile(file)
@@ -294,6 +296,13 @@ func TestRotatedKeys(t *testing.T) {
 	if reads.Load() != 1 {
 		t.Errorf("the keys were read %d times for five calls", reads.Load())
 	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if _, err := b.Stat(t.Context(), "k"); err != nil {
+		t.Errorf("with no file for a moment: %v", err)
+	}
 	write("new")
 	good.Store("new")
 	if _, err := b.Stat(t.Context(), "k"); err != nil {
@@ -302,6 +311,33 @@ func TestRotatedKeys(t *testing.T) {
 	good.Store("nobody's")
 	if _, err := b.Stat(t.Context(), "k"); !errors.Is(err, backends.ErrUnavailable) {
 		t.Errorf("refused keys: %v", err)
+	}
+}
+
+// TestRotatedSecret replaces the secret under an access key that stays, wrong before.
+func TestRotatedSecret(t *testing.T) {
+	if testing.Short() {
+		t.Log("gofakes3 checks no signature: only real servers show this")
+		return
+	}
+	for _, server := range []s3test.Server{s3test.Versitygw(t), s3test.RGW(t)} {
+		var secret atomic.Value
+		secret.Store("wrong")
+		o := options(server, s3test.Prefix())
+		o.Credentials = func(context.Context) (string, string, error) {
+			return server.AccessKey, secret.Load().(string), nil
+		}
+		b := openBackend(t, o)
+		if err := commit(t.Context(), b, "k", backends.Hint{Size: -1}, small); !errors.Is(err, backends.ErrUnavailable) {
+			t.Errorf("%s: with the wrong secret: %v", server.Name, err)
+		}
+		secret.Store(server.SecretKey)
+		if err := commit(t.Context(), b, "k", backends.Hint{Size: -1}, small); err != nil {
+			t.Errorf("%s: with the right secret in its place: %v", server.Name, err)
+		}
+		if got := read(t, b, "k"); !bytes.Equal(got, small) {
+			t.Errorf("%s: read %d bytes, want %d", server.Name, len(got), len(small))
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func newClient(o Options, keys *credentials) (*s3.Client, error) {
 		Region:       o.Region,
 		UsePathStyle: o.PathStyle,
 		Credentials:  keys,
+		HTTPSignerV4: &signer{},
 		HTTPClient:   &http.Client{Transport: transport, CheckRedirect: noRedirect},
 		Retryer:      newRetryer(o, keys),
 		Logger:       logging.Nop{},

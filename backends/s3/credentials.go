@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -18,13 +19,16 @@ const credentialsAge = 10 * time.Second
 type credentials struct {
 	read func(context.Context) (access, secret string, err error)
 	now  func() time.Time
+	log  *slog.Logger
 
 	mu      sync.Mutex
 	current aws.Credentials
 	at      time.Time
 }
 
-// Retrieve returns the key pair, read again when it is old.
+// Retrieve returns the key pair, read again when it is old. One that cannot be read
+// then, a file that is being replaced for one, leaves the last in use: the service
+// says when that is not good any more.
 func (c *credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -32,7 +36,11 @@ func (c *credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return c.current, nil
 	}
 	if err := c.refresh(ctx); err != nil {
-		return aws.Credentials{}, err
+		if c.at.IsZero() {
+			return aws.Credentials{}, err
+		}
+		c.log.Error("the keys cannot be read again; the last ones stay in use", "error", err)
+		c.at = c.now()
 	}
 	return c.current, nil
 }

@@ -64,7 +64,8 @@ type Options struct {
 	KeyPrefix   string // folder for everything, without slashes at its ends; may be ""
 
 	// Credentials returns the key pair. It is asked again when the last answer is
-	// ten seconds old and when a key is refused, so a rotated file is noticed.
+	// ten seconds old and when a key is refused, so a rotated file is noticed. Where it
+	// fails later than the first time, the pair before is used on.
 	Credentials func(ctx context.Context) (access, secret string, err error)
 
 	StorageClass string // "" leaves it to the service
@@ -108,7 +109,7 @@ func Open(_ context.Context, o Options) (*Backend, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	keys := &credentials{read: o.Credentials, now: o.Now}
+	keys := &credentials{read: o.Credentials, now: o.Now, log: o.Log}
 	calls, err := newClient(o, keys)
 	if err != nil {
 		return nil, err
