@@ -67,6 +67,7 @@ type changes struct {
 	uploads  *limit.Uploads
 	sessions int // of one principal
 	conns    int
+	each     int // connections of one address
 }
 
 // everyHouse runs a test on every registry and every kind of backend.
@@ -125,7 +126,11 @@ func open(t *testing.T, c changes) *house {
 		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Proxies: c.proxies, Gate: c.gate, Uploads: c.uploads, Sessions: sessions(h.store, c.sessions), Log: log, Draining: ctx.Done(),
 	})
 	go func() {
-		h.ended <- gateway.Server{Handler: handler, TLS: encrypt, Connections: c.conns, Waited: func() { metrics.Limited("connections") }, Idle: c.pace.Idle, Drain: c.drain, Log: log}.Serve(ctx, l)
+		h.ended <- gateway.Server{
+			Handler: handler, TLS: encrypt, Idle: c.pace.Idle, Drain: c.drain, Log: log,
+			Connections: c.conns, Waited: func() { metrics.Limited("connections") },
+			PerAddress: c.each, Proxies: c.proxies, Refused: func() { metrics.Limited("connections_per_address") },
+		}.Serve(ctx, l)
 	}()
 	t.Cleanup(func() {
 		h.via.CloseIdleConnections()

@@ -3,9 +3,13 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +17,7 @@ import (
 	"artifactstore/backends"
 	"artifactstore/gateway/auth"
 	"artifactstore/gateway/limit"
+	"artifactstore/gateway/origin"
 )
 
 // denial checks an error document of the OCI face.
@@ -146,6 +151,102 @@ func TestConnectionsAreBounded(t *testing.T) {
 	fmt.Sscan(h.metrics()[`artifactstore_http_limited_total{limit="connections"}`], &n)
 	if n < 1 {
 		t.Errorf("%d waited", n)
+	}
+}
+
+// elsewhere is a listener whose connections come, as they seem, from the addresses
+// that stand in from, one after the other, and then from this machine.
+type elsewhere struct {
+	net.Listener
+	from chan string
+}
+
+func (e *elsewhere) Accept() (net.Conn, error) {
+	c, err := e.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-e.from:
+		return &foreign{c.(*net.TCPConn), net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(a), 4711))}, nil
+	default:
+		return c, nil
+	}
+}
+
+type foreign struct {
+	*net.TCPConn
+	at net.Addr
+}
+
+func (f *foreign) RemoteAddr() net.Addr { return f.at }
+
+// The bound of an address holds before TLS and headers: what it has too many is closed
+// without a word, is counted, and said in the log once. Proxies and this machine have
+// none, and streams that rest give way to those of their own address.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	s := secure(t)
+	from := make(chan string, 1)
+	h := open(t, changes{
+		tls: s, each: 2, proxies: origin.Proxies{netip.MustParsePrefix("192.0.2.9/32")},
+		listener: func(l net.Listener) net.Listener { return &elsewhere{l, from} },
+	})
+	address := strings.TrimPrefix(h.url, "https://")
+	dial := func(as string) net.Conn {
+		from <- as
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	lets := func(as string) bool {
+		c := tls.Client(dial(as), s.client())
+		c.SetDeadline(time.Now().Add(patience))
+		err := c.Handshake()
+		c.Close()
+		return err == nil
+	}
+	for range 2 {
+		dial("2001:db8::1") // and says nothing
+	}
+	for _, as := range []string{"2001:db8::2", "2001:db8::3", "2001:db8::1"} {
+		if lets(as) {
+			t.Errorf("%s is let in, which is one too many of its /64", as)
+		}
+	}
+	for _, as := range []string{"2001:db8:0:1::1", "192.0.2.1"} {
+		if !lets(as) {
+			t.Errorf("%s is kept out", as)
+		}
+	}
+	for range 4 {
+		dial("192.0.2.9")
+		dial("127.0.0.1")
+	}
+	if !lets("192.0.2.9") || !lets("127.0.0.1") {
+		t.Error("a proxy or this machine is kept out")
+	}
+	if n := h.metrics()[`artifactstore_http_limited_total{limit="connections_per_address"}`]; n != "3" {
+		t.Errorf("counted %q", n)
+	}
+	if log := h.log.String(); strings.Count(log, "limits.connections_per_address") != 1 || !strings.Contains(log, `"address":"2001:db8::","most":2,"closed":1`) {
+		t.Errorf("the log says %s", log)
+	}
+	for range 5 {
+		c := s.transport(true)
+		defer c.CloseIdleConnections()
+		c.DialContext = func(context.Context, string, string) (net.Conn, error) { return dial("192.0.2.2"), nil }
+		eventually(t, "none of its own gives way", func() bool { // once the gateway has seen that one rests
+			resp, err := c.RoundTrip(must(http.NewRequest("GET", h.url+"/livez", nil)))
+			if err != nil {
+				return false
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			return true
+		})
 	}
 }
 

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"artifactstore/gateway/limit"
+	"artifactstore/gateway/origin"
 )
 
 // Limits of a connection before and between requests. A request's own are in
@@ -36,6 +38,12 @@ type Server struct {
 	// when one has to wait, nil for not.
 	Connections int
 	Waited      func()
+	// PerAddress is how many there may be of one address, of IPv6 one /64, 0 for any
+	// number; Refused is called when one was closed for that, nil for not. Exempt are this
+	// machine and Proxies, who have the connections of many.
+	PerAddress int
+	Proxies    origin.Proxies
+	Refused    func()
 	// Drain is how long requests under way may take once the server was told to stop.
 	Drain time.Duration
 	Log   *slog.Logger
@@ -51,8 +59,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 // before their connections are closed. It returns nil after a clean stop.
 func (s Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := s.http()
-	if s.Connections > 0 {
-		bounded := limit.NewConnections(l, s.Connections, s.waited)
+	if s.Connections > 0 || s.PerAddress > 0 {
+		bounded := limit.NewConnections(l, s.bounds())
 		l, srv.ConnState = bounded, bounded.Note
 	}
 	failed := make(chan error, 1)
@@ -75,9 +83,19 @@ func (s Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-func (s Server) waited() {
-	if s.Waited != nil {
-		s.Waited()
+func (s Server) bounds() limit.Bounds {
+	r := refusals{log: s.Log, most: s.PerAddress, now: time.Now}
+	return limit.Bounds{
+		Most:       s.Connections,
+		PerAddress: s.PerAddress,
+		Exempt:     func(a netip.Addr) bool { return a.IsLoopback() || s.Proxies.Have(a) },
+		Waited:     s.Waited,
+		Refused: func(a netip.Addr) {
+			r.note(a)
+			if s.Refused != nil {
+				s.Refused()
+			}
+		},
 	}
 }
 

@@ -46,9 +46,7 @@ every backend, and see whether they work.`,
 			if err := checkAuth(c); err != nil {
 				return err
 			}
-			if w := exposed(c); w != "" {
-				found.Warnings = append(found.Warnings, w)
-			}
+			found.Warnings = append(found.Warnings, warnings(c)...)
 			found.Access = accessOf(c)
 			if producer != "" || class != "" {
 				if found.Route, err = explain(c, producer, class); err != nil {

@@ -112,6 +112,24 @@ func exposed(c *config.Config) string {
 	return ""
 }
 
+// unshared says that one client can keep out all others, "" where none can.
+func unshared(c *config.Config) string {
+	if c.Limits.Connections > 0 && c.Limits.ConnectionsPerAddress == 0 && len(c.Proxies) == 0 && !c.Loopback() {
+		return fmt.Sprintf("one address can take all %d of limits.connections and keep others waiting: write limits.connections_per_address, or proxies where all come through some that say for whom they forward", c.Limits.Connections)
+	}
+	return ""
+}
+
+// warnings are what a configuration that is right lets others do.
+func warnings(c *config.Config) (all []string) {
+	for _, w := range []string{exposed(c), unshared(c)} {
+		if w != "" {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
 // checkAuth looks whether what the configuration names is there: hashes of tokens,
 // and the file of passwords.
 func checkAuth(c *config.Config) error {

@@ -62,7 +62,7 @@ log is on standard error: text on a terminal, JSON lines elsewhere. Its line
 func serve(ctx context.Context, c *config.Config, log, access *slog.Logger) error {
 	process.Widen()
 	defer runtime.KeepAlive(process.Spare())
-	if w := exposed(c); w != "" {
+	for _, w := range warnings(c) {
 		log.Warn(w)
 	}
 	l, err := listen(ctx, c.Listen)
@@ -161,6 +161,9 @@ func assemble(ctx context.Context, c *config.Config, reg registry.Registry, log,
 		Idle:        c.Limits.Idle.Length(),
 		Connections: int(c.Limits.Connections),
 		Waited:      func() { metrics.Limited("connections") },
+		PerAddress:  int(c.Limits.ConnectionsPerAddress),
+		Proxies:     proxies(c),
+		Refused:     func() { metrics.Limited("connections_per_address") },
 		Drain:       drainTime,
 		Log:         log,
 	}, store, nil

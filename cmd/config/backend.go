@@ -59,6 +59,7 @@ func (m *mistakes) complete(c *Config) {
 		c.Routing.Default = c.Backends[0].ID
 	}
 	m.completeAuth(&c.Auth)
+	m.completeLimits(&c.Limits)
 	for i := range c.Backends {
 		if b := &c.Backends[i]; b.Type == S3 {
 			m.completeS3(b, index("backends", i))

@@ -46,27 +46,6 @@ func (m *mistakes) checkRegistry(r *Registry) {
 	}
 }
 
-func (m *mistakes) checkLimits(c *Config) {
-	l, buffered := &c.Limits, int64(minBuffered)
-	if _, parts := c.Buffers(); parts > 0 {
-		buffered = minBufferedS3
-	}
-	m.atLeast("limits.upload_bytes", l.UploadBytes, 0)
-	m.atLeast("limits.manifest_bytes", l.ManifestBytes, 1)
-	m.atLeast("limits.buffered_bytes", l.BufferedBytes, buffered)
-	m.within("limits.connections", l.Connections, 0, maxCount)
-	m.within("limits.uploads_per_principal", l.UploadsPerPrincipal, 0, maxCount)
-	m.within("limits.sessions_per_principal", l.SessionsPerPrincipal, 0, maxCount)
-	m.atLeast("limits.minimum_rate_bytes", l.MinimumRateBytes, 0)
-	if l.Idle.Length() <= 0 {
-		m.add("limits.idle", "is nothing; want a time for which a client may be silent, such as 60s")
-	}
-	if l.ManifestBytes > l.BufferedBytes {
-		m.add(m.upper("limits.manifest_bytes", "limits.buffered_bytes"),
-			"manifest_bytes (%d) is more than buffered_bytes (%d): a manifest is held in memory whole", l.ManifestBytes, l.BufferedBytes)
-	}
-}
-
 func (m *mistakes) atLeast(path string, n, least int64) {
 	if n < least {
 		m.add(path, "%d is too little; want %d or more", n, least)

@@ -90,12 +90,16 @@ type Limits struct {
 	ManifestBytes int64 `yaml:"manifest_bytes"` // largest manifest; at most BufferedBytes
 	BufferedBytes int64 `yaml:"buffered_bytes"` // held in memory by all transfers together; at least 8 MiB, 32 MiB with an s3 backend
 	// Connections is how many clients may be connected at once; one more waits. 0 is no
-	// limit, as for the next two, which are refused with 429 beyond.
-	Connections          int64    `yaml:"connections"`
-	UploadsPerPrincipal  int64    `yaml:"uploads_per_principal"`  // requests that send something, at once
-	SessionsPerPrincipal int64    `yaml:"sessions_per_principal"` // OCI upload sessions that are open
-	MinimumRateBytes     int64    `yaml:"minimum_rate_bytes"`     // slowest transfer, bytes a second; 0 is no limit
-	Idle                 Duration `yaml:"idle"`                   // longest silence of a client in a transfer
+	// limit, as for the next three, of which the last two are refused with 429 beyond.
+	Connections int64 `yaml:"connections"`
+	// ConnectionsPerAddress is how many of them may be of one address, of IPv6 one /64;
+	// one more is closed. Not of a proxy, nor of this machine. Not written, it is a quarter
+	// of Connections.
+	ConnectionsPerAddress int64    `yaml:"connections_per_address"`
+	UploadsPerPrincipal   int64    `yaml:"uploads_per_principal"`  // requests that send something, at once
+	SessionsPerPrincipal  int64    `yaml:"sessions_per_principal"` // OCI upload sessions that are open
+	MinimumRateBytes      int64    `yaml:"minimum_rate_bytes"`     // slowest transfer, bytes a second; 0 is no limit
+	Idle                  Duration `yaml:"idle"`                   // longest silence of a client in a transfer
 }
 
 // Buffers divides BufferedBytes between the transfers' own buffers and those in

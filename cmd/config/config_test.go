@@ -50,7 +50,7 @@ retention:
   upload_grace: 2h
   collection: {every: 1m, grace: 30m, orphans_every: 1w, orphan_age: 3h, removal_wait: 90s}
 debug: {listen: "localhost:6060"}
-limits: {upload_bytes: 1099511627776, manifest_bytes: 1, buffered_bytes: 67108864, connections: 100, uploads_per_principal: 8, sessions_per_principal: 16, minimum_rate_bytes: 0, idle: 1m30s}
+limits: {upload_bytes: 1099511627776, manifest_bytes: 1, buffered_bytes: 67108864, connections: 100, connections_per_address: 50, uploads_per_principal: 8, sessions_per_principal: 16, minimum_rate_bytes: 0, idle: 1m30s}
 auth:
   mode: [tokens, htpasswd, oidc, certificates]
   anonymous: ["pull:public"]
@@ -134,6 +134,36 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 	if _, kept := c.Retention.Classes["standard"]; kept {
 		t.Error("the file's classes do not replace the default ones")
+	}
+}
+
+// An address has a quarter of the connections, rounded up, unless it is written.
+func TestConnectionsPerAddress(t *testing.T) {
+	for _, test := range []struct {
+		file, variable string
+		want           int64
+	}{
+		{"", "", 1024},
+		{"limits: {connections: 101}", "", 26},
+		{"limits: {connections: 1}", "", 1},
+		{"limits: {connections: 0}", "", 0},
+		{"limits: {connections: 100, connections_per_address: 0}", "", 0},
+		{"limits: {connections: 100, connections_per_address: 100}", "", 100},
+		{"limits: {connections: 0, connections_per_address: 7}", "", 7},
+		{"", "ARTIFACTSTORE_LIMITS_CONNECTIONS=40", 10},
+		{"limits: {connections: 100}", "ARTIFACTSTORE_LIMITS_CONNECTIONS_PER_ADDRESS=3", 3},
+	} {
+		c, err := load("f.yaml", test.file, []string{test.variable})
+		if err != nil {
+			t.Errorf("%s %s: %v", test.file, test.variable, err)
+		} else if c.Limits.ConnectionsPerAddress != test.want {
+			t.Errorf("%s %s: %d, want %d", test.file, test.variable, c.Limits.ConnectionsPerAddress, test.want)
+		}
+	}
+	for _, n := range []string{"-8", "9223372036854775807"} {
+		if _, err := load("f.yaml", "limits: {connections: "+n+"}", nil); err == nil || strings.Contains(err.Error(), "per_address") {
+			t.Errorf("%s: %v", n, err)
+		}
 	}
 }
 

@@ -27,13 +27,14 @@ func Default() *Config {
 			},
 		},
 		Limits: Limits{
-			ManifestBytes:        4 << 20,
-			BufferedBytes:        256 << 20,
-			Connections:          4096,
-			UploadsPerPrincipal:  512,
-			SessionsPerPrincipal: 10_000,
-			MinimumRateBytes:     1 << 10,
-			Idle:                 Duration{"60s", time.Minute},
+			ManifestBytes:         4 << 20,
+			BufferedBytes:         256 << 20,
+			Connections:           4096,
+			ConnectionsPerAddress: 4096 / addressShare,
+			UploadsPerPrincipal:   512,
+			SessionsPerPrincipal:  10_000,
+			MinimumRateBytes:      1 << 10,
+			Idle:                  Duration{"60s", time.Minute},
 		},
 	}
 }

@@ -124,6 +124,8 @@ func TestMistakes(t *testing.T) {
 		{"proxies: ['::/0']", `1:11: proxies[0]: "::/0" is everybody`},
 		{"proxies: ['::ffff:10.0.0.0/104']", `1:11: proxies[0]: "::ffff:10.0.0.0/104" is not a network`},
 		{"limits: {connections: -1}", "1:23: limits.connections: -1 is out of bounds; want 0 to 1048576"},
+		{"limits: {connections_per_address: -1}", "1:35: limits.connections_per_address: -1 is out of bounds; want 0 to 1048576"},
+		{"limits: {connections: 100, connections_per_address: 101}", "1:53: limits.connections_per_address: connections_per_address (101) is more than connections (100)"},
 		{"limits: {uploads_per_principal: 9999999}", "1:33: limits.uploads_per_principal: 9999999 is out of bounds"},
 		{"limits: {sessions_per_principal: -1}", "1:34: limits.sessions_per_principal: -1 is out of bounds"},
 		{"debug: {listen: '0.0.0.0:6060'}", `1:17: debug.listen: "0.0.0.0:6060" can be reached from other machines`},

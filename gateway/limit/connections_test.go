@@ -2,11 +2,14 @@ package limit
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,12 +31,18 @@ type serving struct {
 
 func serve(t *testing.T, most int) *serving {
 	t.Helper()
+	return serveWithin(t, Bounds{Most: most})
+}
+
+func serveWithin(t *testing.T, b Bounds) *serving {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &serving{t: t, at: l.Addr().String(), held: make(chan struct{}, 100), let: make(chan struct{}), ended: make(chan error, 1)}
-	bounded := NewConnections(l, most, func() { s.waits.Add(1) })
+	b.Waited = func() { s.waits.Add(1) }
+	bounded := NewConnections(l, b)
 	s.bound = bounded
 	s.server = &http.Server{ConnState: bounded.Note, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/held" {
@@ -53,7 +62,14 @@ func serve(t *testing.T, most int) *serving {
 // ask sends a request on a connection of its own.
 func (s *serving) ask(path string) net.Conn {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.at)
+	return s.askFrom("127.0.0.1", path)
+}
+
+// askFrom does it from another address of this machine.
+func (s *serving) askFrom(address, path string) net.Conn {
+	s.t.Helper()
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	c, err := from.Dial("tcp", s.at)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -72,6 +88,16 @@ func answered(t *testing.T, c net.Conn) {
 	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "hello" {
 		t.Fatalf("%q, %v", text, err)
 	}
+}
+
+// ends is nil where a connection ends without another byte.
+func ends(c net.Conn) error {
+	c.SetReadDeadline(time.Now().Add(patience))
+	n, err := c.Read(make([]byte, 1))
+	if n == 0 && (err == io.EOF || errors.Is(err, syscall.ECONNRESET)) {
+		return nil
+	}
+	return fmt.Errorf("%d bytes, %v", n, err)
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
@@ -129,8 +155,7 @@ func TestRestingConnectionsGiveWay(t *testing.T) {
 		t.Fatal("one waited")
 	}
 	answered(t, s.ask("/"))
-	resting[0].SetReadDeadline(time.Now().Add(patience))
-	if _, err := resting[0].Read(make([]byte, 1)); err != io.EOF && !strings.Contains(err.Error(), "reset") {
+	if err := ends(resting[0]); err != nil {
 		t.Errorf("the one that rests longest goes on: %v", err)
 	}
 	for _, c := range resting[1:] {

@@ -1,6 +1,7 @@
 // Package limit bounds what one principal may have under way at once, and how many
 // connections a gateway has. What is over a bound is refused with [Exceeded], which
-// says when to try again; connections over theirs wait.
+// says when to try again; connections over theirs wait, and those of one address are
+// closed.
 //
 // All of it is counted by this gateway alone. Where several serve one store, a
 // principal may have as many on each.
@@ -39,9 +40,15 @@ func Who(ctx context.Context) string {
 	if !a.IsValid() {
 		return "@"
 	}
+	return "@" + share(a).String() // no name of a principal begins so
+}
+
+// share is the address that an address counts to: itself, and of IPv6 its /64, of
+// which one subscriber has them all.
+func share(a netip.Addr) netip.Addr {
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = 64
 	}
-	return "@" + netip.PrefixFrom(a, bits).Masked().Addr().String() // no name of a principal begins so
+	return netip.PrefixFrom(a, bits).Masked().Addr()
 }

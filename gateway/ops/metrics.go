@@ -55,13 +55,13 @@ func NewMetrics() *Metrics {
 		received:   counter("http_received_bytes_total", "Bytes of request bodies received."),
 		sent:       counter("http_sent_bytes_total", "Bytes of answer bodies sent."),
 		panics:     counter("http_panics_total", "Requests that met a fault of the program."),
-		limited:    counters("http_limited_total", "Requests refused (attempts, uploads, sessions) and connections that had to wait because a limit was reached.", "limit"),
+		limited:    counters("http_limited_total", "Requests refused (attempts, uploads, sessions), connections that had to wait (connections) and connections closed (connections_per_address) because a limit was reached.", "limit"),
 		operations: counters("backend_operations_total", "Operations on backends.", "backend", "operation", "outcome"),
 		operation:  histograms("backend_operation_duration_seconds", "Time of an operation on a backend.", "backend", "operation"),
 	}
 	m.registry.MustRegister(m.requests, m.durations, m.received, m.sent, m.panics, m.limited, m.operations, m.operation,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, limit := range []string{"attempts", "uploads", "sessions", "connections"} {
+	for _, limit := range []string{"attempts", "uploads", "sessions", "connections", "connections_per_address"} {
 		m.limited.WithLabelValues(limit) // shown before it is reached
 	}
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
@@ -97,7 +97,7 @@ func (m *Metrics) Serve(w http.ResponseWriter, r *http.Request) error {
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
 // Limited counts what a limit kept back: "attempts" of who failed too often, "uploads",
-// "sessions" or "connections".
+// "sessions", "connections" or "connections_per_address".
 func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
 // Route returns a function that counts the requests of one route.

@@ -41,7 +41,8 @@ func (o Origin) URL() string {
 // Proxies are the networks whose hosts are believed.
 type Proxies []netip.Prefix
 
-func (p Proxies) have(a netip.Addr) bool {
+// Have reports whether an address is one of the proxies.
+func (p Proxies) Have(a netip.Addr) bool {
 	for _, network := range p {
 		if network.Contains(a) {
 			return true
@@ -57,7 +58,7 @@ func (p Proxies) Of(r *http.Request) Origin {
 	if r.TLS != nil {
 		o.Scheme = "https"
 	}
-	if !p.have(o.Client) {
+	if !p.Have(o.Client) {
 		return o
 	}
 	o.Forwarded = true
@@ -75,7 +76,7 @@ func (p Proxies) Of(r *http.Request) Origin {
 // before it can be believed, and the client is who sent it.
 func (p Proxies) client(nearest netip.Addr, fields []string) netip.Addr {
 	list := strings.Join(fields, ",")
-	for list != "" && p.have(nearest) {
+	for list != "" && p.Have(nearest) {
 		at := strings.LastIndexByte(list, ',')
 		next, ok := address(strings.Trim(list[at+1:], " \t"))
 		if !ok {
