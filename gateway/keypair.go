@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// KeyPair is the certificate that a gateway shows, and its key. At a handshake they
-// are read again, [rereadAfter] after the last time at the earliest: a pair that was
+// KeyPair is the certificate that a gateway shows, and its key. At a handshake, and
+// where somebody asks when it ends, they are read again, [rereadAfter] after the last time at the earliest: a pair that was
 // replaced where it is kept is used without a restart, and connections that are
 // there go on. A pair that is broken, such as one of which only one half has been
 // replaced so far, is logged once and leaves the one before in use.
@@ -46,6 +46,13 @@ func NewKeyPair(read func() (certificate, key string, err error), log *slog.Logg
 
 // Leaf is the certificate in use.
 func (p *KeyPair) Leaf() *x509.Certificate { return p.current.Load().Leaf }
+
+// Expires is when the certificate ends that a client is shown now. Like a handshake it
+// looks whether the pair was replaced, so that it is right where there are none.
+func (p *KeyPair) Expires() time.Time {
+	p.refresh()
+	return p.Leaf().NotAfter
+}
 
 // Config is how a server uses the pair: TLS 1.2 at least. Of a client that has a
 // certificate it is verified; nil takes none.

@@ -107,6 +107,42 @@ func TestKeyPairIsReread(t *testing.T) {
 	}
 }
 
+// When the certificate ends is right also where it was replaced and nobody has come
+// since, and where what it was replaced by cannot be used.
+func TestKeyPairExpires(t *testing.T) {
+	a, err := privateca.New("tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := func(year int) (privateca.Pair, time.Time) {
+		end := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		pair, err := a.Issue(privateca.Wish{End: end})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair, end
+	}
+	one, first := until(2050)
+	two, second := until(2060)
+	k := &kept{pair: one}
+	now := time.Now().Add(time.Second)
+	p, err := NewKeyPair(k.get, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.now = func() time.Time { return now }
+	for _, step := range []struct {
+		pair privateca.Pair
+		end  time.Time
+	}{{one, first}, {two, second}, {privateca.Pair{Certificate: one.Certificate, Key: two.Key}, second}} {
+		k.set(step.pair, nil)
+		now = now.Add(rereadAfter)
+		if end := p.Expires(); !end.Equal(step.end) {
+			t.Errorf("it ends %s, want %s", end, step.end)
+		}
+	}
+}
+
 // Handshakes wait for no other that reads.
 func TestKeyPairDoesNotWait(t *testing.T) {
 	k := &kept{pair: issue(t, "one")}

@@ -50,7 +50,7 @@ func encryption(c *config.Config, metrics *ops.Metrics, log *slog.Logger) (*tls.
 	if err != nil {
 		return nil, err
 	}
-	metrics.WatchCertificate(func() time.Time { return pair.Leaf().NotAfter })
+	metrics.WatchCertificate(pair.Expires)
 	return pair.Config(clients), nil
 }
 

@@ -40,7 +40,7 @@ func authority(t *testing.T) *privateca.Authority {
 }
 
 // A gateway serves TLS by its configuration alone, and shows a certificate that was
-// replaced while it runs.
+// replaced while it runs: in its metrics when that ends, before anybody comes anew.
 func TestServeTLS(t *testing.T) {
 	t.Parallel()
 	a, dir := authority(t), t.TempDir()
@@ -60,29 +60,33 @@ func TestServeTLS(t *testing.T) {
 	if resp.StatusCode != 200 || resp.ProtoMajor != 2 {
 		t.Errorf("%s %s", resp.Proto, resp.Status)
 	}
-	if resp, err = client.Get(s.url + "/metrics"); err != nil {
-		t.Fatal(err)
-	}
-	shown, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if want := fmt.Sprintf("artifactstore_tls_certificate_expires_timestamp_seconds %g\n", float64(privateca.End.Unix())); err != nil || !strings.Contains(string(shown), want) {
-		t.Errorf("the metrics lack %s, %v", want, err)
-	}
-	encrypting(t, dir, a, privateca.Wish{Name: "two"})
-	for end := time.Now().Add(startTime); ; time.Sleep(200 * time.Millisecond) {
-		c, err := tls.Dial("tcp", address, &tls.Config{RootCAs: a.Pool()})
+	shows := func(end time.Time) bool { // on the one connection
+		resp, err := client.Get(s.url + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := c.ConnectionState().PeerCertificates[0].Subject.CommonName
-		c.Close()
-		if name == "two" {
-			break
-		}
+		defer resp.Body.Close()
+		shown, err := io.ReadAll(resp.Body)
+		return err == nil && strings.Contains(string(shown), fmt.Sprintf("\nartifactstore_tls_certificate_expires_timestamp_seconds %g\n", float64(end.Unix())))
+	}
+	if !shows(privateca.End) {
+		t.Error("the metrics do not say when the certificate ends")
+	}
+	sooner := privateca.End.AddDate(-10, 0, 0)
+	encrypting(t, dir, a, privateca.Wish{Name: "two", End: sooner})
+	for end := time.Now().Add(startTime); !shows(sooner); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("the certificate is still %s", name)
+			t.Fatal("the metrics do not say when the new certificate ends")
 		}
 	}
+	c, err := tls.Dial("tcp", address, &tls.Config{RootCAs: a.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := c.ConnectionState().PeerCertificates[0].Subject.CommonName; name != "two" {
+		t.Errorf("the certificate is still %s", name)
+	}
+	c.Close()
 	if !strings.Contains(s.logged(), "the certificate was replaced") {
 		t.Error("the log does not say so")
 	}

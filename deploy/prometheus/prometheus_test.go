@@ -5,6 +5,7 @@ package prometheus
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"artifactstore/deploy/privateca"
 )
 
 // patience bounds what another process takes, on a machine with much else to do.
@@ -68,7 +71,7 @@ func TestRules(t *testing.T) {
 // Every metric that a rule or the dashboard names is one of a gateway that has had
 // a request.
 func TestMetricsExist(t *testing.T) {
-	g := serve(t)
+	g := serveTLS(t)
 	g.put(t, "something", "standard")
 	named := regexp.MustCompile(`\b(artifactstore|process|go)_[a-z_]+\b`)
 	for _, name := range []string{"artifactstore.rules.yml", "../grafana/artifactstore.json"} {
@@ -143,12 +146,41 @@ func read(t *testing.T, name string) string {
 }
 
 // gateway is one in a process of its own.
-type gateway struct{ program, dir, url string }
+type gateway struct {
+	program, dir, url string
+	via               *http.Client
+}
 
 // serve builds the program and starts a gateway with two backends.
 func serve(t *testing.T) *gateway {
 	t.Helper()
+	return (&gateway{dir: t.TempDir(), via: http.DefaultClient}).start(t, "")
+}
+
+// serveTLS starts one that encrypts.
+func serveTLS(t *testing.T) *gateway {
+	t.Helper()
 	g := &gateway{dir: t.TempDir()}
+	a, err := privateca.New("tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := a.Issue(privateca.Wish{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"tls.crt": pair.Certificate, "tls.key": pair.Key} {
+		if err := os.WriteFile(filepath.Join(g.dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.via = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: a.Pool()}}}
+	t.Cleanup(g.via.CloseIdleConnections)
+	return g.start(t, fmt.Sprintf("tls: {certificate_ref: file:%[1]s/tls.crt, key_ref: file:%[1]s/tls.key}\n", g.dir))
+}
+
+func (g *gateway) start(t *testing.T, more string) *gateway {
+	t.Helper()
 	g.program = filepath.Join(g.dir, "artifactstore")
 	if out, err := exec.Command("go", "build", "-o", g.program, "artifactstore/cmd/artifactstore").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -157,7 +189,7 @@ func serve(t *testing.T) *gateway {
 backends: [{id: main, type: local, root: main}, {id: copy, type: local, root: copy}]
 routing: {default: main, rules: [{retention_class: release, backend: copy}]}
 `
-	if err := os.WriteFile(filepath.Join(g.dir, "artifactstore.yaml"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(g.dir, "artifactstore.yaml"), []byte(config+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := g.command("serve", "--no-access-log")
@@ -215,7 +247,7 @@ func (g *gateway) run(t *testing.T, status int, args ...string) {
 // put stores content and returns its digest.
 func (g *gateway) put(t *testing.T, content, class string) string {
 	t.Helper()
-	resp, err := http.Post(g.url+"/v1/blobs?retention_class="+class, "text/plain", strings.NewReader(content))
+	resp, err := g.via.Post(g.url+"/v1/blobs?retention_class="+class, "text/plain", strings.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +259,11 @@ func (g *gateway) put(t *testing.T, content, class string) string {
 	return stored.Digest
 }
 
-func (g *gateway) text(t *testing.T, path string) string { return get(t, g.url+path) }
+func (g *gateway) text(t *testing.T, path string) string { return get(t, g.via, g.url+path) }
 
-func get(t *testing.T, url string) string {
+func get(t *testing.T, via *http.Client, url string) string {
 	t.Helper()
-	resp, err := http.Get(url)
+	resp, err := via.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +342,7 @@ func (p *server) value(t *testing.T, query string) string {
 	var answer struct {
 		Data struct{ Result []struct{ Value []any } }
 	}
-	text := get(t, p.url+"/api/v1/query?query="+url.QueryEscape(query))
+	text := get(t, http.DefaultClient, p.url+"/api/v1/query?query="+url.QueryEscape(query))
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +363,7 @@ func (p *server) firing(t *testing.T) (all []string) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(get(t, p.url+"/api/v1/alerts")), &answer); err != nil {
+	if err := json.Unmarshal([]byte(get(t, http.DefaultClient, p.url+"/api/v1/alerts")), &answer); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range answer.Data.Alerts {
