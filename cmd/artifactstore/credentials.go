@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,12 +79,20 @@ func readCredentials() (kept credentialsFile, err error) {
 	return kept, nil
 }
 
-// changeCredentials changes the file as a whole: what is there at any moment is the
-// old or the new, and nobody else's to read.
-func changeCredentials(change func(servers map[string]login)) (path string, err error) {
+// changeCredentials changes the file as a whole, one process at a time: what is there
+// at any moment is the old or the new, and nobody else's to read.
+func changeCredentials(ctx context.Context, change func(servers map[string]login)) (path string, err error) {
 	if path, err = credentialsPath(); err != nil {
 		return "", err
 	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return path, fmt.Errorf("keep credentials: %w", err)
+	}
+	unlock, err := lockCredentials(ctx, path)
+	if err != nil {
+		return path, fmt.Errorf("keep credentials: %w", err)
+	}
+	defer unlock()
 	kept, err := readCredentials()
 	if err != nil {
 		return path, err
@@ -95,9 +104,6 @@ func changeCredentials(change func(servers map[string]login)) (path string, err 
 	text, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
 		return path, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return path, fmt.Errorf("keep credentials: %w", err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // of mode 0600
 	if err != nil {

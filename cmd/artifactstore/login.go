@@ -67,7 +67,7 @@ func logIn(cmd *cobra.Command, f *flags, server *url.URL, l login) error {
 	if asks == nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s lets in who gives no credentials, so these may never be looked at\n", client.Origin(server))
 	}
-	path, err := changeCredentials(func(servers map[string]login) { servers[client.Origin(server)] = l })
+	path, err := changeCredentials(cmd.Context(), func(servers map[string]login) { servers[client.Origin(server)] = l })
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ revoke" ends it.`,
 				return err
 			}
 			known := false
-			_, err = changeCredentials(func(servers map[string]login) {
+			_, err = changeCredentials(cmd.Context(), func(servers map[string]login) {
 				_, known = servers[client.Origin(server)]
 				delete(servers, client.Origin(server))
 			})
