@@ -60,6 +60,7 @@ type gateway struct {
 	external string // where clients reach it, "" for where they ask
 	proxies  origin.Proxies
 	uploads  *limit.Uploads
+	misled   misled
 	log      *slog.Logger
 	access   *slog.Logger
 	routes   []string // all that are served: the test of who may do what has a row for each
@@ -117,7 +118,7 @@ func build(o Options) (*gateway, http.Handler) {
 	}
 	g := &gateway{metrics: o.Metrics, pace: o.Pace, gate: o.Gate, external: strings.TrimRight(o.ExternalURL, "/"), proxies: o.Proxies, uploads: o.Uploads, log: o.Log, access: o.Access}
 	face := &plain.Face{Store: o.Store, UploadBytes: o.UploadBytes}
-	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now()}
+	op := &ops.Ops{Store: o.Store, Draining: o.Draining, Log: o.Log, Started: time.Now(), Warnings: g.misled.warnings}
 
 	// A path is taken as it was sent: cleaning it, or following the router's
 	// redirects, would give one resource several spellings.

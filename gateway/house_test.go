@@ -63,6 +63,7 @@ type changes struct {
 	drain    time.Duration
 	tls      *secured
 	proxies  origin.Proxies
+	external string
 	gate     *auth.Gate
 	uploads  *limit.Uploads
 	sessions int // of one principal
@@ -123,7 +124,7 @@ func open(t *testing.T, c changes) *house {
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(context.Background())
 	handler := gateway.New(gateway.Options{
-		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Proxies: c.proxies, Gate: c.gate, Uploads: c.uploads, Sessions: sessions(h.store, c.sessions), Log: log, Draining: ctx.Done(),
+		Store: h.store, Metrics: metrics, UploadBytes: c.limit, Pace: c.pace, Proxies: c.proxies, ExternalURL: c.external, Gate: c.gate, Uploads: c.uploads, Sessions: sessions(h.store, c.sessions), Log: log, Draining: ctx.Done(),
 	})
 	go func() {
 		h.ended <- gateway.Server{

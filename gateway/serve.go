@@ -132,6 +132,9 @@ func (g *gateway) challenge(x *exchange) string {
 	if at == "" || !g.gate.Signs() {
 		return `Basic realm="` + auth.Service + `", charset="UTF-8"`
 	}
+	if g.external == "" && g.proxies.Unbelieved(x.r) {
+		g.misled.note(g.log, x.from.Client, at)
+	}
 	return oci.Challenge(x.r, at+tokenapi.Path, x.err)
 }
 

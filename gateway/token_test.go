@@ -168,6 +168,48 @@ func TestChallenge(t *testing.T) {
 	h.do(200, "GET", "/v2/", "", "Authorization", basic("anyone", "plain-secret"))
 }
 
+// Behind a proxy that ends TLS and is not configured, clients are sent to http for
+// their tokens: the log says so once, and the health from then on.
+func TestChallengeBehindAnUnknownProxy(t *testing.T) {
+	const https, says = "X-Forwarded-Proto", "127.0.0.1 says that clients come by https and is not in proxies"
+	gate := signing(t, &sharedKeys{})
+	gate.Methods = append(gate.Methods, &auth.Tokens{Now: time.Now, Configured: []auth.ConfiguredToken{
+		{Name: "operator", SHA256: sha256.Sum256([]byte("operator-secret")), Grants: grantsOf(t, "pull:*")},
+	}})
+	h := open(t, changes{gate: gate, proxies: origin.Proxies{netip.MustParsePrefix("192.0.2.7/32")}})
+	health := func() string {
+		_, text := h.do(200, "GET", "/health", "", "Authorization", "Bearer operator-secret")
+		return string(text)
+	}
+	h.challenged("GET", "/v2/")
+	h.challenged("GET", "/v2/", https, "http")
+	h.request("GET", "/v1/packages", nil, https, "https") // is sent nowhere
+	if log := h.log.String() + health(); strings.Contains(log, "https") {
+		t.Errorf("it warns of nothing: %s", log)
+	}
+	for range 3 {
+		if got := h.challenged("GET", "/v2/", https, "https"); !strings.HasPrefix(got, `Bearer realm="`+h.url+"/") {
+			t.Errorf("who is no proxy is believed: %s", got)
+		}
+	}
+	if log := h.log.String(); strings.Count(log, says) != 1 || !strings.Contains(log, `"sent_to":"`+h.url+`"`) {
+		t.Errorf("the log says %s", log)
+	}
+	if text := health(); !strings.Contains(text, says) || !strings.Contains(text, `"status": "ok"`) {
+		t.Errorf("the health is %s", text)
+	}
+	if _, text := h.do(200, "GET", "/readyz", ""); strings.Contains(string(text), "proxies") {
+		t.Errorf("everybody is told %s", text)
+	}
+	told := open(t, changes{gate: signing(t, &sharedKeys{}), external: "https://artifacts.example.org/"})
+	if got := told.challenged("GET", "/v2/", https, "https"); !strings.HasPrefix(got, `Bearer realm="https://artifacts.example.org/v1/auth/token",`) {
+		t.Errorf("with an address of its own: %s", got)
+	}
+	if log := told.log.String(); strings.Contains(log, "clients come by https") {
+		t.Errorf("with an address of its own it warns: %s", log)
+	}
+}
+
 const (
 	zeroes = "00000000000000000000000000000000"
 	closed = "?digest=" + someDigest

@@ -20,6 +20,7 @@ type health struct {
 	Status   string          `json:"status"`
 	Registry registryHealth  `json:"registry"`
 	Backends []backendHealth `json:"backends"`
+	Warnings []string        `json:"warnings,omitempty"` // of how this gateway is set up; they change no status
 }
 
 type registryHealth struct {

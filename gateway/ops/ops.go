@@ -21,6 +21,8 @@ type Ops struct {
 	Draining <-chan struct{}
 	Log      *slog.Logger
 	Started  time.Time
+	// Warnings are what /health says of how the gateway is set up; nil is nothing.
+	Warnings func() []string
 
 	looks shared[health]
 }
@@ -60,6 +62,9 @@ func (o *Ops) Health(w http.ResponseWriter, r *http.Request) error {
 	h, err := o.looks.do(r.Context(), o.health)
 	if err != nil {
 		return err
+	}
+	if o.Warnings != nil {
+		h.Warnings = o.Warnings() // not for /readyz, which anybody may ask
 	}
 	status := http.StatusOK
 	if h.Status == failing {

@@ -63,13 +63,24 @@ func (p Proxies) Of(r *http.Request) Origin {
 	}
 	o.Forwarded = true
 	o.Client = p.client(o.Client, r.Header.Values("X-Forwarded-For"))
-	if scheme := strings.ToLower(last(r.Header.Values("X-Forwarded-Proto"))); scheme == "http" || scheme == "https" {
+	if scheme := scheme(r); scheme == "http" || scheme == "https" {
 		o.Scheme = scheme
 	}
 	if h := host(last(r.Header.Values("X-Forwarded-Host"))); h != "" {
 		o.Host = h
 	}
 	return o
+}
+
+// Unbelieved reports whether a request came in the plain from one that is no proxy and
+// says that the client used https: a proxy that is not configured, or a client that lies.
+func (p Proxies) Unbelieved(r *http.Request) bool {
+	return r.TLS == nil && scheme(r) == "https" && !p.Have(peer(r.RemoteAddr))
+}
+
+// scheme is what a request says that its client used, whoever says so.
+func scheme(r *http.Request) string {
+	return strings.ToLower(last(r.Header.Values("X-Forwarded-Proto")))
 }
 
 // client follows the list from its end. Where an element is no address, nothing

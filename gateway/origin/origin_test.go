@@ -75,6 +75,30 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+func TestUnbelieved(t *testing.T) {
+	const proto = "X-Forwarded-Proto"
+	for name, test := range map[string]struct {
+		remote string
+		header []string
+		want   bool
+	}{
+		"no proxy that says https": {"192.0.2.1:5", []string{proto, "HTTPS"}, true},
+		"after another":            {"192.0.2.1:5", []string{proto, "http, https"}, true},
+		"no proxy that says http":  {"192.0.2.1:5", []string{proto, "http"}, false},
+		"nothing said":             {"192.0.2.1:5", nil, false},
+		"a proxy":                  {"10.1.1.1:5", []string{proto, "https"}, false},
+	} {
+		r := request(test.remote, "a", test.header...)
+		if got := proxies.Unbelieved(r); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		r.TLS = &tls.ConnectionState{}
+		if proxies.Unbelieved(r) {
+			t.Errorf("%s, over TLS", name)
+		}
+	}
+}
+
 // Whatever a proxy sends, the client is an address, and who is no proxy is believed
 // nothing.
 func FuzzOf(f *testing.F) {
