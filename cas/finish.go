@@ -16,7 +16,8 @@ import (
 // FinishUpload adds a last chunk, which may be empty, to a session and makes the
 // whole a stored blob with the wanted digest, as [Store.Put] does with the
 // options. Repeated with the same digest it gives the same answer, and what it
-// brings is dropped.
+// brings is dropped. That is so also while the first is at work still, in this
+// process or another: both answer with the blob, and one waits for that.
 //
 // A digest of an algorithm that was not announced when the session began (in
 // practice SHA-512) is the one case in which the stored bytes are read again.
@@ -29,18 +30,24 @@ func (s *Store) FinishUpload(ctx context.Context, id Session, c Chunk, want dige
 		return Stored{}, err
 	}
 	o.Want, o.Size = []digest.Digest{want}, -1
-	if !u.Finished.IsZero() {
-		return s.finishedBefore(ctx, id, u, c, o)
+	f := &finishing{Store: s, id: id, body: &lastChunk{Reader: c.Body}}
+	c.Body = f.body
+	for u.Finished.IsZero() {
+		stored, row, err := s.finish(ctx, u, c, o)
+		switch mismatch := (*DigestMismatchError)(nil); {
+		case err == nil:
+			s.close(context.WithoutCancel(ctx), row, stored.SHA256)
+			return stored, nil
+		case errors.As(err, &mismatch):
+			return Stored{}, errors.Join(err, s.CancelUpload(context.WithoutCancel(ctx), id))
+		case !met(err):
+			return Stored{}, err
+		}
+		if u, err = f.await(ctx, row, err); err != nil {
+			return Stored{}, err
+		}
 	}
-	stored, u, err := s.finish(ctx, u, c, o)
-	switch mismatch := (*DigestMismatchError)(nil); {
-	case errors.As(err, &mismatch):
-		return Stored{}, errors.Join(err, s.CancelUpload(context.WithoutCancel(ctx), id))
-	case err != nil:
-		return Stored{}, err
-	}
-	s.close(context.WithoutCancel(ctx), u, stored.SHA256)
-	return stored, nil
+	return s.finishedBefore(ctx, id, u, c, o)
 }
 
 // finish returns the stored blob and the session's row as it is then.
@@ -200,15 +207,34 @@ func (r *received) sumStored(ctx context.Context, id digest.Identity, alg digest
 	return sum, nil
 }
 
-// close marks a session finished. The blob is stored and its events are in the
-// log, so a failure here costs only the right to ask again; the row then expires
-// as an open one.
+// close marks a session finished, also where another request has taken it up since:
+// what that one brings is not acknowledged, and then refused. The blob is stored and
+// its events are in the log, so a failure here costs only the right to ask again; the
+// row then expires as an open one.
 func (s *Store) close(ctx context.Context, u registry.Upload, blob digest.Digest) {
-	u.Finished, u.State, u.Hash = blob, nil, nil
-	_, err := s.reg.SaveUpload(ctx, u)
-	if err != nil && !errors.Is(err, registry.ErrConflict) { // another request asks for the same
+	err := s.markFinished(ctx, u, blob)
+	for range settleTries {
+		if !errors.Is(err, registry.ErrConflict) {
+			break
+		}
+		var now registry.Upload
+		now, err = s.reg.Upload(ctx, u.ID)
+		if err == nil {
+			if !now.Finished.IsZero() || now.Offset != u.Offset { // what more it has is another's
+				return
+			}
+			err = s.markFinished(ctx, now, blob)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.WarnContext(ctx, "a finished upload could not be marked so", "upload", u.ID, "error", err)
 	}
+}
+
+func (s *Store) markFinished(ctx context.Context, u registry.Upload, blob digest.Digest) error {
+	u.Finished, u.State, u.Hash = blob, nil, nil
+	_, err := s.reg.SaveUpload(ctx, u)
+	return err
 }
 
 // finishedBefore answers a repeated FinishUpload, while the repository still has

@@ -30,8 +30,9 @@ import (
 // nothing that another has had acknowledged meanwhile: going on from an older
 // state gives up the newer ones. Of two requests at once the later goes on, since
 // the earlier may be a connection that nobody serves any more; what the earlier
-// one brings then is refused. The first chunk needs no claim: each request
-// begins an upload of its own, and one of them becomes the row's.
+// one brings then is refused, unless both ask for the same end. The first chunk
+// needs no claim: each request begins an upload of its own, and one of them becomes
+// the row's.
 //
 // The bytes of an upload whose row may have been saved are never removed: an
 // answer of the registry can be lost, and the row be there all the same.

@@ -139,16 +139,13 @@ func (l *load) push(ctx context.Context, random *rand.Rand, one content) {
 		l.unexpected(a, "begin of a session")
 		return
 	}
-	// A request whose answer was lost may be at work still, on the gateway that the
-	// answer did not come from, and be what the next one is refused for.
-	session, offset, lost := a.session(), 0, false
+	session, offset := a.session(), 0
 	for tries := 0; offset < len(body) && tries < 20 && ctx.Err() == nil; tries++ {
 		end := min(len(body), offset+2+random.IntN(3<<20))
 		a = l.do(ctx, http.MethodPatch, l.any(random)+session, bytes.NewReader(body[offset:end]),
 			"Content-Range", fmt.Sprintf("%d-%d", offset, end-1), "Content-Type", "application/octet-stream")
 		if a.status != 202 {
 			l.unexpected(a, "chunk", 416)
-			lost = lost || a.status != 416
 			if a = l.do(ctx, http.MethodGet, l.any(random)+session, nil); a.status != 204 {
 				l.unexpected(a, "status of a session")
 				continue
@@ -165,13 +162,9 @@ func (l *load) push(ctx context.Context, random *rand.Rand, one content) {
 			l.acknowledged(digest, one, "push")
 			return
 		}
-		if lost && a.status == 416 {
-			continue
-		}
 		if l.unexpected(a, "end of a session", 404); a.status == 404 {
 			return
 		}
-		lost = true
 	}
 }
 
