@@ -61,6 +61,7 @@ func (s *Store) reader(ctx context.Context, b registry.Blob) (*Blob, error) {
 	if readable(b) == "" {
 		return nil, fmt.Errorf("%s: %w", b.SHA256, ErrBlobUnavailable)
 	}
+	b.Locations = s.away.last(b.Locations, s.now())
 	ctx, cancel := context.WithCancel(ctx)
 	return &Blob{Blob: b, store: s, ctx: ctx, cancel: cancel}, nil
 }
@@ -228,6 +229,7 @@ func (b *Blob) open(n int64) error {
 		rc, err := b.openAt(l, n)
 		if err == nil {
 			b.rc, b.left = rc, n
+			b.store.away.worked(l.BackendID)
 			return nil
 		}
 		if b.ctx.Err() != nil {
@@ -287,6 +289,9 @@ func (b *Blob) judge(l registry.Location, err error) {
 	case errors.Is(err, backends.ErrShort):
 		b.store.markFailed(b.ctx, b.SHA256, l, registry.Truncated)
 	default:
+		if errors.Is(err, backends.ErrUnavailable) {
+			b.store.away.failed(l.BackendID, b.store.now())
+		}
 		b.away = err
 		b.store.log.WarnContext(b.ctx, "read failed; trying another location",
 			"blob", b.SHA256.String(), "backend_id", l.BackendID, "error", err)

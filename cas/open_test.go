@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"artifactstore/backends"
 	"artifactstore/cas"
@@ -123,6 +124,63 @@ type closed struct{ backends.Backend }
 
 func (closed) Open(context.Context, string, int64, int64) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("closed on purpose: %w", backends.ErrUnavailable)
+}
+
+// leaving is a backend that can be away, and counts how often it is asked for bytes.
+type leaving struct {
+	backends.Backend
+	away  bool
+	asked int
+}
+
+func (l *leaving) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	l.asked++
+	if l.away {
+		return closed{}.Open(ctx, key, off, n)
+	}
+	return l.Backend.Open(ctx, key, off, n)
+}
+
+// TestAwayIsAskedLast takes a backend away, to answer whose calls takes long: readers of
+// what is elsewhere too do not all wait for it, and it is found when it is back.
+func TestAwayIsAskedLast(t *testing.T) { inHouses(t, shapes.Ends(), awayIsAskedLast) }
+
+func awayIsAskedLast(t *testing.T, at shapes.House) {
+	content, alone := random(11, buffer), random(12, buffer)
+	now := time.Now()
+	var a *leaving
+	h := open(t, options{
+		at: at, backends: []string{"a", "b"}, rules: []cas.Rule{{RetentionClass: "release", BackendID: "b"}},
+		now: func() time.Time { return now },
+		wrap: func(id string, b backends.Backend) backends.Backend {
+			if id == "a" {
+				a = &leaving{Backend: b}
+				return a
+			}
+			return b
+		},
+	})
+	h.mustPut(content)
+	h.mustPut(content, func(o *cas.PutOptions) { o.RetentionClass = "release" })
+	h.mustPut(alone)
+	asked := func(what string, want bool, read []byte) {
+		t.Helper()
+		before := a.asked
+		h.mustRead(read)
+		if (a.asked > before) != want {
+			t.Errorf("%s: a was asked %d times", what, a.asked-before)
+		}
+	}
+	asked("both are there", true, content)
+	a.away = true
+	asked("it has just gone", true, content)
+	asked("it is known to be away", false, content)
+	now = now.Add(time.Minute)
+	asked("some time later", true, content)
+	a.away = false
+	asked("it is back, and nobody knows", false, content)
+	asked("it is back, and has what nobody else has", true, alone)
+	asked("it is known to be back", true, content)
 }
 
 func TestFailOverInMidBody(t *testing.T) { inHouses(t, shapes.Ends(), failOverInMidBody) }

@@ -73,6 +73,7 @@ type Store struct {
 	now        func() time.Time
 	sleep      func(context.Context, time.Duration) error
 	takers     takers
+	away       away          // for readers
 	doubts     chan doubtful // locations to be examined by RunVerifications
 	log        *slog.Logger
 }
