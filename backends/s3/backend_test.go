@@ -207,7 +207,8 @@ func TestRealServersNameTheTrouble(t *testing.T) {
 			"key": {func(o *Options) {
 				o.Credentials = func(context.Context) (string, string, error) { return "nobody", "wrong", nil }
 			}, Credentials},
-			"clock": {func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Hour) } }, ClockSkew},
+			"address": {func(o *Options) { o.EndpointURL += "/" + o.Bucket }, BucketMissing},
+			"clock":   {func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Hour) } }, ClockSkew},
 		} {
 			o := options(server, "p")
 			c.change(&o)
@@ -216,7 +217,7 @@ func TestRealServersNameTheTrouble(t *testing.T) {
 			if err := b.Health(t.Context()); !errors.As(err, &p) || p.Kind != c.kind {
 				t.Errorf("%s: wrong %s: got %v, want %s", server.Name, name, err, c.kind)
 			}
-			if name == "clock" {
+			if name == "clock" || name == "address" { // these keep objects all the same
 				continue
 			}
 			if _, err := b.Stat(t.Context(), "k"); !errors.Is(err, backends.ErrUnavailable) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -26,10 +27,11 @@ type health struct {
 }
 
 // Health writes a small object, with the storage class and encryption of all
-// others, at most every half minute, and reads it back. It tries each call twice
-// only, to say soon what is wrong. Its error is a *Problem.
+// others, at most every half minute, reads it back, and where it has written, lists
+// it. It tries each call twice only, to say soon what is wrong. Its error is a *Problem.
 func (b *Backend) Health(ctx context.Context) error {
-	if b.health.due(b.options.Now()) {
+	writes := b.health.due(b.options.Now())
+	if writes {
 		if err := b.put(ctx, b.prefix+staging+healthName, "health", &buffer{}, twice); err != nil {
 			return b.fail(ctx, "write", healthName, err)
 		}
@@ -51,7 +53,27 @@ func (b *Backend) Health(ctx context.Context) error {
 		return &Problem{Encryption, fmt.Sprintf("the service takes server-side encryption %q and drops it: objects would lie there unencrypted; configure its keys, or correct sse", want),
 			fmt.Errorf("stored with %q", out.ServerSideEncryption)}
 	}
-	return b.clocks(out)
+	if err := b.clocks(out); err != nil || !writes {
+		return err
+	}
+	if err := b.listed(ctx, key); err != nil {
+		b.health.done(time.Time{})
+		return err
+	}
+	return nil
+}
+
+// listed asks for a list, which is a right of its own, and the only call to notice an
+// address that has the bucket's name in it already: objects go below that name then.
+func (b *Backend) listed(ctx context.Context, key string) error {
+	_, err := b.calls.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: b.bucket(), Prefix: &key, MaxKeys: aws.Int32(1)}, twice)
+	if absent(err) {
+		return &Problem{BucketMissing, fmt.Sprintf("%s takes objects, but lists no bucket %q: correct endpoint_url, which must not name the bucket, or path_style", b.options.where(), b.options.Bucket), said(err)}
+	}
+	if err != nil {
+		return b.fail(ctx, "list", healthName, err)
+	}
+	return nil
 }
 
 func (h *health) due(now time.Time) bool {

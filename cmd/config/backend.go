@@ -38,7 +38,7 @@ type Backend struct {
 	MultipartThresholdBytes int64  `yaml:"multipart_threshold_bytes" of:"s3"`
 	MultipartChunkBytes     int64  `yaml:"multipart_chunk_bytes" of:"s3"`
 	PathStyle               bool   `yaml:"path_style" of:"s3"` // the bucket in the path, not in the host's name
-	CAFile                  string `yaml:"ca_file" of:"s3"`    // PEM; replaces the system's authorities
+	CAFile                  string `yaml:"ca_file" of:"s3"`    // PEM; besides the system's authorities
 	MaxConnections          int64  `yaml:"max_connections" of:"s3"`
 	MaxAttempts             int64  `yaml:"max_attempts" of:"s3"` // of one request, the first included
 }

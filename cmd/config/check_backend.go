@@ -144,6 +144,8 @@ func (m *mistakes) checkEndpoint(b Backend, path string) {
 		m.add(at, "holds a user or a password; credentials belong in access_key_ref and secret_key_ref")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.RawQuery != "", u.Fragment != "":
 		m.add(at, "is not the address of a service; "+want)
+	case b.Bucket != "" && strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/"+b.Bucket):
+		m.add(at, "ends with the name of the bucket, which is written in bucket; "+want)
 	}
 	if b.Region != "" && !isName(b.Region) {
 		m.add(path+".region", "%s is not a region; want a name such as us-east-1 or default", quote(b.Region))
