@@ -25,13 +25,15 @@ lint: ## gofmt, go vet
 check: lint ## The fast tests: no servers, no long runs (under two minutes)
 	$(GO) test -short ./...
 
-# The race detector makes SQLite ten times slower: it watches the short form of all tests but those that only repeat one
-# request over every fault, and PostgreSQL's registry.
+# The race detector makes SQLite ten times slower: it watches the short form of all tests but those that do one thing after
+# another (the same request over every fault, damage, long lists) and those of programs that are built without it; and
+# PostgreSQL's registry.
+RACE_SKIP := ^(TestEachStep.*|TestWeather|TestDamage|TestWalks|TestLists|TestPlans|TestSuite|TestMemory|TestMemoryOfParts|TestThreads|TestReadmeWalk)$$
 test: lint build ## Everything, with crash tests, real servers and processes; and the race detector
 	deploy/dev/smoke.sh
 	deploy/dev/with-servers.sh $(GO) test -timeout 20m ./...
-	$(GO) test -race -short -skip 'TestEachStep|TestWeather' -timeout 20m ./...
-	$(GO) test -race -run 'TestRegistry|TestGroups' -timeout 20m ./registry/postgres
+	deploy/dev/in-memory.sh $(GO) test -race -short -skip '$(RACE_SKIP)' -timeout 20m $$($(GO) list ./... | grep -v /deploy/)
+	deploy/dev/in-memory.sh $(GO) test -race -run 'TestRegistry|TestGroups' -timeout 20m ./registry/postgres
 
 smoke: build ## The same files on local + SQLite and on RGW + PostgreSQL, by configuration only
 	deploy/dev/smoke.sh

@@ -265,9 +265,9 @@ func TestClientLeaves(t *testing.T) { everyHouse(t, clientLeaves) }
 
 func clientLeaves(t *testing.T, at shapes.House) {
 	h := open(t, changes{at: at})
+	before := h.mark() // once: a request may reach the gateway after its client has left
 	for _, sent := range []int{0, 10, 300 << 10, 2 << 20} {
 		for _, head := range []string{"Content-Length: 10000000", "Transfer-Encoding: chunked"} {
-			before := h.mark()
 			c := h.dial()
 			c.send("POST /v1/blobs HTTP/1.1\nHost: x\n%s\n\n", head)
 			if strings.HasPrefix(head, "Transfer") {

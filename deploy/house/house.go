@@ -21,6 +21,7 @@ import (
 	"artifactstore/registry/postgres"
 	"artifactstore/registry/postgres/pgtest"
 	"artifactstore/registry/sqlite"
+	"artifactstore/registry/sqlite/sqlitetest"
 )
 
 // House is one shape: where the registry and the bytes are.
@@ -138,9 +139,12 @@ func policy() cas.Policy {
 }
 
 func sqliteFile(t testing.TB) func(testing.TB) registry.Registry {
-	path := filepath.Join(t.TempDir(), "registry.db")
+	open := func(path string) (*sqlite.Registry, error) {
+		return sqlite.Open(context.Background(), sqlite.Options{Path: path})
+	}
+	path := sqlitetest.New(t, open)
 	return func(t testing.TB) registry.Registry {
-		r, err := sqlite.Open(context.Background(), sqlite.Options{Path: path})
+		r, err := open(path)
 		return opened(t, r, err)
 	}
 }

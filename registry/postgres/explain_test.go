@@ -157,6 +157,7 @@ func explain(t *testing.T, conn *pgx.Conn, mode, sql string, args []any) string 
 // fillSQL makes blobs with one location each, every tenth failed, and a lease,
 // faster than by appending. The digests are fill's.
 const fillSQL = `
+SET session_replication_role = replica;
 INSERT INTO blobs SELECT sha256(int8send(n)), sha256(int8send(-n)), CASE WHEN n % 3 = 0 THEN sha512(int8send(n)) END, n, now()
     FROM generate_series(1, $1::bigint) AS n;
 INSERT INTO locations SELECT sha256(int8send(n)), 'local', CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'stored' END,
@@ -175,6 +176,7 @@ INSERT INTO uploads SELECT 'upload-' || n, 'ci', 'r', 'local', 0, NULL, NULL, NU
     FROM generate_series(1, $1::bigint / 10) AS n;
 INSERT INTO tokens SELECT 't' || n, 'ci', sha256(int8send(n)), '{pull:*}', 'ann', now() FROM generate_series(1, $1::bigint / 10) AS n;
 UPDATE head SET position = $1;
+RESET session_replication_role;
 ANALYZE`
 
 // filled returns the URL of a database with so many blobs.

@@ -1,11 +1,11 @@
 package sqlite
 
 import (
-	"path/filepath"
 	"testing"
 
 	"artifactstore/registry"
 	"artifactstore/registry/registrytest"
+	"artifactstore/registry/sqlite/sqlitetest"
 )
 
 func TestRegistry(t *testing.T) {
@@ -22,7 +22,7 @@ func TestClaims(t *testing.T) {
 
 // fresh makes a database and returns how to open it.
 func fresh[T any](t *testing.T) func(*testing.T) T {
-	path := filepath.Join(t.TempDir(), "data", "registry.db")
+	path := sqlitetest.New(t, func(path string) (*Registry, error) { return Open(t.Context(), Options{Path: path}) })
 	return func(t *testing.T) T {
 		r, err := Open(t.Context(), Options{Path: path})
 		if err != nil {
