@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"artifactstore/backends"
 	"artifactstore/cas/digest"
 )
 
@@ -109,3 +110,7 @@ func (e *SourceError) Error() string { return "read upload: " + e.Err.Error() }
 
 // Unwrap returns the error of the stream.
 func (e *SourceError) Unwrap() error { return e.Err }
+
+// OnlyFull reports whether what a backend's Health says is that there is no room: what it
+// has can be read and removed.
+func OnlyFull(err error) bool { return errors.Is(err, backends.ErrFull) }

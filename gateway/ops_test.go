@@ -398,10 +398,14 @@ func (r away) Append(ctx context.Context, e ...registry.Event) (uint64, error) {
 // sick is a backend that is not healthy while the switch is on.
 type sick struct {
 	backends.Backend
-	on *atomic.Bool
+	on   *atomic.Bool
+	full *atomic.Bool
 }
 
 func (b sick) Health(ctx context.Context) error {
+	if b.full.Load() {
+		return fmt.Errorf("write health: %w", backends.ErrFull)
+	}
 	if b.on.Load() {
 		return errors.New("sick on purpose")
 	}
@@ -434,11 +438,11 @@ func (h *house) health(status int, text ...string) {
 func TestHealth(t *testing.T) { everyHouse(t, healthOf) }
 
 func healthOf(t *testing.T, at shapes.House) {
-	var noRegistry, noBackend atomic.Bool
+	var noRegistry, noBackend, noRoom atomic.Bool
 	h := open(t, changes{
 		at:       at,
 		registry: func(r registry.Registry) registry.Registry { return away{r, &noRegistry} },
-		backend:  func(b backends.Backend) backends.Backend { return sick{b, &noBackend} },
+		backend:  func(b backends.Backend) backends.Backend { return sick{b, &noBackend, &noRoom} },
 	})
 	content := random(1000)
 	path := h.put(content)
@@ -460,6 +464,9 @@ func healthOf(t *testing.T, at shapes.House) {
 		t.Errorf("backend_up: %s", up)
 	}
 	noBackend.Store(false)
+	noRoom.Store(true)
+	h.health(200, `"status": "degraded"`, "no space left on backend")
+	noRoom.Store(false)
 	h.health(200, `"status": "ok"`)
 
 	h.remove(path)

@@ -258,6 +258,31 @@ func TestFullIsErrFull(t *testing.T) {
 	}
 }
 
+// TestHealthOfAFullBucket: no room is not an outage, and a bucket that cannot be read is.
+func TestHealthOfAFullBucket(t *testing.T) {
+	var reads atomic.Value
+	reads.Store("NoSuchKey")
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := reads.Load().(string)
+		if r.Method == http.MethodPut {
+			code = "QuotaExceeded"
+		}
+		w.WriteHeader(map[string]int{"NoSuchKey": 404, "QuotaExceeded": 403, "AccessDenied": 403}[code])
+		io.WriteString(w, strings.Replace(s3test.ErrorXML, "%", code, 1))
+	}))
+	t.Cleanup(front.Close)
+	o := options(s3test.Server{EndpointURL: front.URL, Bucket: "b", AccessKey: "a", SecretKey: "s"}, "p")
+	o.MaxAttempts, o.maxBackoff = 1, time.Millisecond
+	b := openBackend(t, o)
+	if err := b.Health(t.Context()); !errors.Is(err, backends.ErrFull) {
+		t.Errorf("a full bucket: got %v, want ErrFull", err)
+	}
+	reads.Store("AccessDenied")
+	if err := b.Health(t.Context()); errors.Is(err, backends.ErrFull) || !errors.Is(err, backends.ErrUnavailable) {
+		t.Errorf("a full bucket that cannot be read: got %v, want ErrUnavailable", err)
+	}
+}
+
 // TestRotatedKeys changes the key pair under a running backend.
 func TestRotatedKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")

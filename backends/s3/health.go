@@ -28,20 +28,27 @@ type health struct {
 
 // Health writes a small object, with the storage class and encryption of all
 // others, at most every half minute, reads it back, and where it has written, lists
-// it. It tries each call twice only, to say soon what is wrong. Its error is a *Problem.
+// it. It tries each call twice only, to say soon what is wrong. Its error is a *Problem,
+// or backends.ErrFull where everything works but for want of room.
 func (b *Backend) Health(ctx context.Context) error {
 	writes := b.health.due(b.options.Now())
+	var noRoom error
 	if writes {
-		if err := b.put(ctx, b.prefix+staging+healthName, "health", &buffer{}, twice); err != nil {
+		err := b.put(ctx, b.prefix+staging+healthName, "health", &buffer{}, twice)
+		switch {
+		case err == nil:
+			b.health.done(b.options.Now())
+		case full(err):
+			noRoom = b.fail(ctx, "write", healthName, err)
+		default:
 			return b.fail(ctx, "write", healthName, err)
 		}
-		b.health.done(b.options.Now())
 	}
 	key := b.prefix + staging + healthName
 	out, err := b.reads.GetObject(ctx, &s3.GetObjectInput{Bucket: b.bucket(), Key: &key}, twice)
 	if absent(err) {
 		b.health.done(time.Time{}) // somebody removed it: write again next time
-		return nil
+		return noRoom
 	}
 	if err != nil {
 		b.health.done(time.Time{})
@@ -60,7 +67,7 @@ func (b *Backend) Health(ctx context.Context) error {
 		b.health.done(time.Time{})
 		return err
 	}
-	return nil
+	return noRoom
 }
 
 // listed asks for a list, which is a right of its own, and the only call to notice an

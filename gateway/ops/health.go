@@ -45,7 +45,8 @@ type locationState struct {
 
 // health looks at the registry and at all backends at once. Without a registry,
 // or without the backend that takes what no rule routes, the gateway is failing;
-// a failed location, or any other backend away, makes it degraded.
+// a failed location, any other backend away, or one without room, makes it degraded:
+// from a full one everything is served that is there, and what is not needed can be deleted.
 func (o *Ops) health(ctx context.Context) health {
 	list := o.Store.Backends()
 	h := health{Status: ok, Registry: registryHealth{Status: ok}, Backends: make([]backendHealth, len(list))}
@@ -96,6 +97,8 @@ func (o *Ops) tell(ctx context.Context, b *backendHealth, away error) {
 func healthOf(id string, err error, n locationState) backendHealth {
 	h := backendHealth{ID: id, Status: ok, Locations: n}
 	switch {
+	case cas.OnlyFull(err):
+		h.Status, h.Error = degraded, err.Error()
 	case err != nil:
 		h.Status, h.Error = failing, err.Error()
 	case n.Failed > 0:
