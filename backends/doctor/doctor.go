@@ -48,9 +48,11 @@ type Prober interface {
 
 // Examine runs the contract's probes and those of the backend's kind, each with
 // a time limit. It goes on after a failure, but for the first probe's: a backend
-// that is not healthy is not examined further.
+// that is not healthy is not examined further. Where ctx ends it, it cleans up all
+// the same, for as long as one probe may take.
 func Examine(ctx context.Context, b backends.Backend, limit time.Duration) (rows []Row) {
-	probes := contract(b)
+	v := &visit{b, "doctor-" + strings.ToLower(rand.Text()[:12]) + "/"}
+	probes := v.contract()
 	if p, ok := b.(Prober); ok {
 		probes = append(probes, p.Probes()...)
 	}
@@ -59,6 +61,13 @@ func Examine(ctx context.Context, b backends.Backend, limit time.Duration) (rows
 		rows = append(rows, row)
 		if ctx.Err() != nil || i == 0 && row.Verdict == Fail {
 			break
+		}
+	}
+	if ctx.Err() != nil {
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		defer cancel()
+		if err := v.remove(cleaning); err != nil {
+			rows = append(rows, Row{"cleans up after an interruption", "does not", Fail, "remove what is under " + v.folder + ": " + err.Error()})
 		}
 	}
 	return rows
@@ -87,8 +96,7 @@ type visit struct {
 	folder string
 }
 
-func contract(b backends.Backend) []Probe {
-	v := &visit{b, "doctor-" + strings.ToLower(rand.Text()[:12]) + "/"}
+func (v *visit) contract() []Probe {
 	var probes []Probe
 	add := func(name string, check func(ctx context.Context) error) {
 		probes = append(probes, Probe{name, func(ctx context.Context) (string, Verdict, string) {
@@ -99,7 +107,7 @@ func contract(b backends.Backend) []Probe {
 			return fmt.Sprintf("yes, in %v", time.Since(start).Round(time.Millisecond)), OK, ""
 		}})
 	}
-	add("is healthy", b.Health)
+	add("is healthy", v.b.Health)
 	add("keeps a small object", func(ctx context.Context) error { return v.keeps(ctx, "small", 4096, true) })
 	add("keeps an object of 24 MiB whose key is known", func(ctx context.Context) error { return v.keeps(ctx, "known", 24<<20, true) })
 	add("keeps an object of 24 MiB whose key is not known", func(ctx context.Context) error { return v.keeps(ctx, "unknown", 24<<20, false) })
@@ -289,10 +297,8 @@ func (v *visit) lists(ctx context.Context) error {
 
 // deletes is the last of the contract's probes and the one that cleans up.
 func (v *visit) deletes(ctx context.Context) error {
-	for _, name := range []string{"known", "resumed-0", "resumed-1", "small", "unknown", "absent"} {
-		if err := v.b.Delete(ctx, v.folder+name); err != nil {
-			return err
-		}
+	if err := v.remove(ctx); err != nil {
+		return err
 	}
 	for info, err := range v.b.List(ctx, v.folder, "") {
 		if err != nil {
@@ -301,4 +307,12 @@ func (v *visit) deletes(ctx context.Context) error {
 		return fmt.Errorf("%s is still listed", info.Key)
 	}
 	return nil
+}
+
+// remove deletes all that the contract's probes may have written, and something absent.
+func (v *visit) remove(ctx context.Context) (failed error) {
+	for _, name := range []string{"known", "resumed-0", "resumed-1", "small", "unknown", "aborted", "absent"} {
+		failed = errors.Join(failed, v.b.Delete(ctx, v.folder+name))
+	}
+	return failed
 }

@@ -68,6 +68,31 @@ func TestBrokenBackends(t *testing.T) {
 	}
 }
 
+// interrupted is a backend on which the operator loses patience.
+type interrupted struct {
+	backends.Backend
+	cancel context.CancelFunc
+}
+
+func (i interrupted) Resume(ctx context.Context, _ []byte) (backends.Upload, error) {
+	i.cancel()
+	return nil, ctx.Err()
+}
+
+// TestInterrupted wants nothing left of a visit that ends in the middle.
+func TestInterrupted(t *testing.T) {
+	b := directory(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	rows := doctor.Examine(ctx, interrupted{b, cancel}, time.Minute)
+	if len(rows) != 7 || doctor.Kept(rows) {
+		t.Errorf("got %+v", rows)
+	}
+	for info, err := range b.List(t.Context(), "", "") {
+		t.Errorf("left behind: %v, %v", info, err)
+	}
+}
+
 // TestHangingBackend bounds each probe.
 func TestHangingBackend(t *testing.T) {
 	b := backendtest.NewFaulty(directory(t))
