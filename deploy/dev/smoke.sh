@@ -2,7 +2,8 @@
 # The same files through curl, first into a directory and an SQLite file, then into
 # a real Ceph RGW and a real PostgreSQL, with nothing changed but the configuration
 # file; then a rule is added, and a release goes to the other backend. What lies on
-# RGW is listed with an S3 client that is not ours.
+# RGW is listed with an S3 client that is not ours. The files are sent as blobs, and
+# as a package, which is sealed.
 #
 #   make smoke
 set -euo pipefail
@@ -95,12 +96,28 @@ upload() {
   done
 }
 
-# on_rgw: every file, and nothing else but the object that health checks write,
-# has its key on RGW, by another client.
-on_rgw() {
-  local file digest
+# package BACKEND VERSION [QUERY]: send the files as a package, seal it and read it back. The
+# digest of its manifest, an object like the files, is in $manifest.
+package() {
+  local file name at=$url/v1/packages/ci-smoke/tool/$2
   for file in "$dir"/files/*; do
-    digest=$(sha256sum "$file" | cut -d' ' -f1)
+    name=$(basename "$file")
+    curl --silent --show-error --fail -T "$file" "$at/files/bin/$name${3:-}" >>"$dir/log"
+  done
+  manifest=$(curl --silent --show-error --fail -X POST "$at/seal" | sed -n 's/.*"manifest_digest": *"sha256:\([0-9a-f]*\)".*/\1/p')
+  [ -n "$manifest" ] || die "the package is sealed without a manifest"
+  for file in "$dir"/files/*; do
+    curl --silent --fail "$at/files/bin/$(basename "$file")" | cmp --silent - "$file" || die "$(basename "$file") of the package came back changed"
+  done
+  [ "$(curl --silent --fail "$at" | tr -d ' \n' | grep -o "\"backend_ids\":\[[^]]*\"$1\"" | wc -l)" -eq "$(ls "$dir/files" | wc -l)" ] ||
+    die "not all files of the package are on $1: $(curl --silent "$at")"
+}
+
+# on_rgw: every file and the manifest of the package, and nothing else but the object
+# that health checks write, have their keys on RGW, by another client.
+on_rgw() {
+  local digest
+  for digest in $(sha256sum "$dir"/files/* | cut -d' ' -f1) "$manifest"; do
     echo "s3://$bucket/smoke/sha256/${digest:0:2}/${digest:2:2}/$digest"
   done | sort -u >"$dir/want"
   s3cmd --no-ssl --host="${endpoint#http://}" --host-bucket="${endpoint#http://}/%(bucket)" --access_key="$SMOKE_ACCESS" --secret_key="$SMOKE_SECRET" \
@@ -109,12 +126,13 @@ on_rgw() {
 }
 
 say "1. a directory and SQLite"
-serve "$dir/local.yaml"; upload local; stop
+serve "$dir/local.yaml"; upload local; package local 1.0; sealed=$manifest; stop
 say "2. Ceph RGW and PostgreSQL: another configuration file, the same commands"
-serve "$dir/production.yaml"; upload rgw; stop; on_rgw
+serve "$dir/production.yaml"; upload rgw; package rgw 1.0; stop; on_rgw
+[ "$manifest" = "$sealed" ] || die "the same package has another manifest there: $manifest, $sealed"
 say "   s3cmd lists the objects where the layout says: smoke/sha256/<hh>/<hh>/<hex>"
 s3cmd --no-ssl --host="${endpoint#http://}" --host-bucket="${endpoint#http://}/%(bucket)" --access_key="$SMOKE_ACCESS" --secret_key="$SMOKE_SECRET" \
   --signature-v2 --quiet --recursive --force del "s3://$bucket/smoke/" >/dev/null
 say "3. a rule sends releases to the other backend"
-serve "$dir/routed.yaml"; upload local; upload rgw '?retention_class=release'; stop; on_rgw
+serve "$dir/routed.yaml"; upload local; upload rgw '?retention_class=release'; package rgw 2.0 '?retention_class=release'; stop; on_rgw
 say "everything is where it should be"
