@@ -237,7 +237,7 @@ func storm(t *testing.T, server s3test.Server, op string, kind s3test.Weather, t
 		o.IdleTimeout = time.Second / 2
 		b = openBackend(t, o)
 	}
-	acknowledged := map[string]bool{}
+	acknowledged, struck := map[string]bool{}, 0
 	for _, s := range steps {
 		if !slices.Contains(uses[s.name], op) || server.Name == "gofakes3" && s.name == "copied in parts" {
 			continue
@@ -245,6 +245,7 @@ func storm(t *testing.T, server s3test.Server, op string, kind s3test.Weather, t
 		p.Spoil(op, kind, times)
 		err := s.do(ctx, b)
 		hits := p.Clear()
+		struck += hits
 		acknowledged[s.key] = err == nil
 		if err == nil {
 			continue
@@ -255,6 +256,9 @@ func storm(t *testing.T, server s3test.Server, op string, kind s3test.Weather, t
 		if errors.Is(err, errWrong) || errors.Is(err, fs.ErrNotExist) || !errors.Is(err, backends.ErrUnavailable) && !errors.Is(err, backends.ErrUploadUnknown) {
 			t.Errorf("%s: not a clear error: %v", s.name, err)
 		}
+	}
+	if struck == 0 {
+		t.Error("no call was spoilt: this shows nothing")
 	}
 	audit(t, b, acknowledged)
 	if _, err := b.Sweep(ctx, time.Now().Add(time.Hour)); err != nil {

@@ -209,6 +209,7 @@ func weather(t *testing.T, call string, kind s3test.Weather, times int, uses map
 		t.Fatalf("before: %d %s", a.status, a.body)
 	}
 	stored := map[string]bool{digestOf(there): true}
+	struck := 0
 	for _, d := range deeds {
 		if !slices.Contains(uses[d.name], call) {
 			continue
@@ -216,6 +217,7 @@ func weather(t *testing.T, call string, kind s3test.Weather, times int, uses map
 		e.proxy.Spoil(call, kind, times)
 		a, whole := d.do(e, d.content)
 		hits := e.proxy.Clear()
+		struck += hits
 		switch {
 		case a.status/100 == 2 && whole:
 			if d.content != nil {
@@ -227,6 +229,9 @@ func weather(t *testing.T, call string, kind s3test.Weather, times int, uses map
 		default:
 			clear(t, d.name, a)
 		}
+	}
+	if struck == 0 {
+		t.Error("no call was spoilt: this shows nothing")
 	}
 	e.audit(stored)
 }
