@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -144,6 +145,8 @@ func (m *mistakes) checkEndpoint(b Backend, path string) {
 		m.add(at, "holds a user or a password; credentials belong in access_key_ref and secret_key_ref")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.RawQuery != "", u.Fragment != "":
 		m.add(at, "is not the address of a service; "+want)
+	case u.Port() != "" && !isPort(u.Port()):
+		m.add(at, "has the port %s; want 1 to 65535", u.Port())
 	case b.Bucket != "" && strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/"+b.Bucket):
 		m.add(at, "ends with the name of the bucket, which is written in bucket; "+want)
 	}
@@ -153,6 +156,11 @@ func (m *mistakes) checkEndpoint(b Backend, path string) {
 	if b.CAFile != "" && !strings.HasPrefix(b.EndpointURL, "https:") {
 		m.add(path+".ca_file", "is of no use: endpoint_url does not begin with https://")
 	}
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 func (m *mistakes) checkEncryption(b Backend, path string) {

@@ -215,6 +215,7 @@ func TestS3Mistakes(t *testing.T) {
 		{"access_key_ref: env:A", "access_key_ref: AKIA", "6:21: backends[0].access_key_ref: is not a reference"},
 		{"endpoint_url: https://rgw.example.internal", "endpoint_url: rgw:7480", "4:19: backends[0].endpoint_url: is not the address of a service"},
 		{"endpoint_url: https://rgw.example.internal", "endpoint_url: https://u:p@h", "4:19: backends[0].endpoint_url: holds a user or a password"},
+		{"endpoint_url: https://rgw.example.internal", "endpoint_url: https://h:65536", "4:19: backends[0].endpoint_url: has the port 65536; want 1 to 65535"},
 		{"endpoint_url: https://rgw.example.internal", "endpoint_url: https://h/artifacts/", "4:19: backends[0].endpoint_url: ends with the name of the bucket"},
 		{"endpoint_url: https://rgw.example.internal", "endpoint_url: https://h/?a=b", "4:19: backends[0].endpoint_url: "},
 		{"endpoint_url: https://rgw.example.internal", "endpoint_url: 'http://h\\:1 /'", "4:19: backends[0].endpoint_url: is not a URL"},
