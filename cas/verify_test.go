@@ -228,6 +228,11 @@ func TestVerifyUnreadable(t *testing.T) {
 	if again := h.verify(cas.VerifyOptions{}); again.Run != v.Run || again.Results[cas.Intact] != 7 {
 		t.Errorf("gone on with: %+v", again)
 	}
+
+	f.Set(backendtest.Fault{Op: backendtest.Open, Key: bad}, backendtest.Fault{Op: backendtest.Health, Err: backends.ErrFull})
+	if full := h.verify(cas.VerifyOptions{}); full.Results[cas.Unreadable] != 1 || full.Results[cas.Intact] != 6 {
+		t.Errorf("on a backend without room: %+v", full)
+	}
 }
 
 // life is a process that dies at a moment: from then on nothing it does has an

@@ -104,13 +104,13 @@ func (x *examiner) result(id digest.Identity, err error) (Result, bool) {
 }
 
 // giveUp decides over an object that could not be read for as long as patience
-// lasts. Where the backend says that it is well, it is this object's fault.
+// lasts. Where the backend says that it is well, or full, it is this object's fault.
 func (x *examiner) giveUp(ctx context.Context, err error) (Result, error) {
 	health := x.b.Health(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
-	case health != nil:
+	case health != nil && !OnlyFull(health):
 		return "", fmt.Errorf("%w: %w", ErrBackendUnavailable, health)
 	case errors.Is(err, backends.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return Undecided, nil
