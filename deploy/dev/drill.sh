@@ -74,7 +74,8 @@ art() { "$bin" "$@" --config "$dir/config.yaml"; }
 
 serve() {
   url=
-  ARTIFACTSTORE_LISTEN=127.0.0.1:0 art serve >>"$dir/log" 2>"$dir/serve.log" &
+  # Not by art: the process in the background would be a shell, and the gateway its child.
+  ARTIFACTSTORE_LISTEN=127.0.0.1:0 "$bin" serve --config "$dir/config.yaml" >>"$dir/log" 2>"$dir/serve.log" &
   server=$!
   for _ in $(seq 600); do
     url=$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$dir/serve.log" | head -1)
@@ -86,7 +87,12 @@ serve() {
   [ -n "$url" ] || die "the gateway is not ready: $(cat "$dir/serve.log")"
   export ARTIFACTSTORE_SERVER=$url
 }
-crash() { kill -9 "$server"; wait "$server" 2>/dev/null || true; server=; }
+crash() {
+  kill -9 "$server"
+  wait "$server" 2>/dev/null || true
+  server=
+  ! curl --silent "$url/livez" >/dev/null || die "the gateway that was killed still answers"
+}
 
 # put NAME BYTES: a blob that is different in each round.
 put() {
