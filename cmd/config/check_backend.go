@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -64,7 +65,9 @@ func (m *mistakes) checkForeign(b Backend, path string) {
 	}
 }
 
-// checkPlace refuses two backends that would write over each other's objects.
+// checkPlace refuses two backends that would write over each other's objects, and of
+// two in one bucket those of which one would abort the other's uploads: it lists those of all
+// keys that begin with its own prefix.
 func (m *mistakes) checkPlace(b Backend, path string, places map[string]string) {
 	key := "root"
 	if b.Type == S3 {
@@ -75,7 +78,17 @@ func (m *mistakes) checkPlace(b Backend, path string, places map[string]string) 
 		m.add(path+"."+key, "with its key_prefix, this is where %s keeps its objects; want another %s or key_prefix", other, key)
 		return
 	}
+	for _, other := range slices.Sorted(maps.Keys(places)) {
+		if b.Type == S3 && (within(place, other) || within(other, place)) {
+			m.add(path+".key_prefix", "its objects and those of %s would be one below the other in one bucket; want two prefixes of which neither is the beginning of the other's path", places[other])
+		}
+	}
 	places[place] = path
+}
+
+// within reports whether a place is below another.
+func within(place, other string) bool {
+	return strings.HasPrefix(place, strings.TrimSuffix(other, "/")+"/")
 }
 
 // place is where a backend's objects are, the same for two backends that would

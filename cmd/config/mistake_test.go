@@ -175,6 +175,32 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestBucketsShared puts two backends into one bucket: one below the other would abort
+// the other's uploads.
+func TestBucketsShared(t *testing.T) {
+	const text = "backends:\n" +
+		"  - {id: a, type: s3, endpoint_url: http://rgw, bucket: artifacts, access_key_ref: env:A, secret_key_ref: env:S, key_prefix: %q}\n" +
+		"  - {id: b, type: s3, endpoint_url: http://rgw, bucket: %s, access_key_ref: env:A, secret_key_ref: env:S, key_prefix: %q}\n" +
+		"routing: {default: a}"
+	for _, tt := range []struct {
+		a, bucket, b string
+		refused      bool
+	}{
+		{"prod", "artifacts", "test", false},
+		{"prod", "artifacts", "prod2", false},
+		{"", "others", "prod", false},
+		{"", "artifacts", "prod", true},
+		{"prod", "artifacts", "", true},
+		{"prod/ci", "artifacts", "prod", true},
+		{"prod", "artifacts", "prod/ci", true},
+	} {
+		_, err := load("f.yaml", fmt.Sprintf(text, tt.a, tt.bucket, tt.b), nil)
+		if refused := err != nil && strings.Contains(err.Error(), "backends[1].key_prefix: its objects and those of backends[0]"); refused != tt.refused || err != nil && !refused {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
 func TestS3Mistakes(t *testing.T) {
 	const more = s3 + "    %s\nrouting: {default: rgw}"
 	if _, err := load("f.yaml", fmt.Sprintf(more, "region: x"), nil); err != nil {
