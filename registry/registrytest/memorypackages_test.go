@@ -11,7 +11,10 @@ import (
 	"artifactstore/registry"
 )
 
-// list walks what a function finds from a key, an entry at a time, so that the
+// listPage is how many entries are read at once, as registries do.
+const listPage = 100
+
+// list walks what a function finds from a key, a page at a time, so that the
 // model may change in between.
 func list[T any](ctx context.Context, m *memory, after string, find func(after string) []T, key func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
@@ -24,10 +27,15 @@ func list[T any](ctx context.Context, m *memory, after string, find func(after s
 			m.mu.Lock()
 			found := find(after)
 			m.mu.Unlock()
-			if len(found) == 0 || !yield(found[0], nil) {
+			if len(found) == 0 {
 				return
 			}
-			after = key(found[0])
+			for _, one := range found[:min(len(found), listPage)] {
+				if !yield(one, nil) {
+					return
+				}
+				after = key(one)
+			}
 		}
 	}
 }
