@@ -70,7 +70,8 @@ func write(t *testing.T, dir, name string, text []byte) string {
 // A gateway that starts before its issuer, whose keys change and which goes away
 // again: only what the issuer signed for it, and signs now, is let in.
 func TestLetInByIssuer(t *testing.T) {
-	first := startIssuer(t, "127.0.0.1:0") // for its address
+	// For its address, one of this machine on which nobody else takes the port meanwhile.
+	first := startIssuer(t, "127.20.0.1:0")
 	at := first.url
 	first.kill()
 	dir := t.TempDir()

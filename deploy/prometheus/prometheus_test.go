@@ -294,7 +294,7 @@ func scrape(t *testing.T, g *gateway) *server {
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	l, err := net.Listen("tcp", "127.20.0.2:0") // a port that is free, where nobody else takes it meanwhile
 	if err != nil {
 		t.Fatal(err)
 	}
