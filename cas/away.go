@@ -10,7 +10,8 @@ import (
 
 // awayTime is how long readers ask a backend last that did not answer one of them: what
 // is away says so after seconds, with which each reader of what others hold, too,
-// would begin. One reader in that time finds out whether it is back.
+// would begin. Who begins after
+// that time finds out whether it is back.
 const awayTime = 30 * time.Second
 
 // away are the backends that did not answer a reader lately: ids, and until when
